@@ -1,0 +1,1 @@
+"""Measures a host and fits its profile."""

@@ -1,0 +1,1 @@
+"""Profiles of hosts that come with migmodel."""

@@ -1,0 +1,1 @@
+"""The guests that are migrated, and their builder."""

@@ -1,0 +1,1 @@
+"""Predictions set against real migrations."""
