@@ -54,7 +54,8 @@ update_private_apt() {
     private apt-get update -qq >"$PRIVATE_APT/update.log" 2>&1 || true
 }
 
-why_no_lists() { grep -m 1 '^[EW]:' "$PRIVATE_APT/update.log" || echo "no reason"; }
+# The first trouble that apt had with the lists, for a message.
+why_no_lists() { grep -m 1 '^[EW]:' "$PRIVATE_APT/update.log" || echo "no errors"; }
 
 # add_backports : the backports suite, from the mirror and with the keys of the
 # host's own suite.

@@ -13,9 +13,10 @@ install_project() {
     fi
     make_venv || return 1
     say "Python: installing migmodel and what it needs ($1) into $VENV"
-    (cd -- "$HERE" && "$VENV/bin/python" -m pip install --quiet \
-        --disable-pip-version-check --no-input -c constraints.txt -e "$2") || {
-        complain "pip could not install the project; its own words stand above"
+    (cd -- "$HERE" && "$VENV/bin/python" -m pip install --disable-pip-version-check \
+        --no-input -c constraints.txt -e "$2") >"$SCRATCH/pip.log" 2>&1 || {
+        tail -n 20 "$SCRATCH/pip.log" >&2
+        complain "pip could not install the project; its last words stand above"
         return 1
     }
     printf '%s\n' "$wanted" >"$stamp"

@@ -61,8 +61,10 @@ write_host_wrapper() {
 
 write_unpacked_wrapper() {
     local triplet
-    triplet=$(cd "$1/root/usr/lib" && ls -d -- *-linux-gnu* | head -n 1)
-    sed "s/@TRIPLET@/$triplet/g" >"$1/qemu-system-x86_64" <<'EOF'
+    for triplet in "$1"/root/usr/lib/*-linux-gnu*; do
+        break
+    done
+    sed "s/@TRIPLET@/${triplet##*/}/g" >"$1/qemu-system-x86_64" <<'EOF'
 #!/bin/sh
 # Written by ./dev: runs the QEMU unpacked beside this file, with the libraries,
 # modules and firmware that came with it.
