@@ -1,0 +1,103 @@
+"""What QEMU is told to boot a guest with given settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import StressError
+
+KINDS = ("bare", "linux")
+TOUCHES = ("sweep", "study", "page")
+PAGE_BYTES = 4096
+MAX_CPUS = 64  # MAX_CPUS of workload.h
+# The serial port is the workload's: the kernel says nothing below an emergency. Time is
+# the TSC's, which the kernel need not doubt; a panic must not hang for ever.
+LINUX_OPTIONS = "console=ttyS0 quiet loglevel=1 tsc=reliable panic=-1"
+
+
+def guest_arguments(
+    kind: str,
+    image: Path,
+    kernel: Path | None = None,
+    *,
+    ws_bytes: int,
+    rate_pps: int = 0,
+    touch: str = "sweep",
+    cpus: int = 1,
+    report_ms: int = 75,
+    mhz: float | None = None,
+    seed: int = 1,
+) -> list[str]:
+    """Return the part of QEMU's argv that boots a stress guest.
+
+    Machine, memory, ``-smp`` and the serial port (the guest's lines come over the
+    first one) are the caller's.
+
+    Parameters
+    ----------
+    kind
+        ``bare`` or ``linux``.
+    image
+        What the builder made: an ELF file, or an initramfs.
+    kernel
+        The Linux kernel; not for ``bare``.
+    ws_bytes
+        Working set in bytes, over all vCPUs: a multiple of 4096.
+    rate_pps
+        Pages touched per second, over all vCPUs; 0 is full speed.
+    touch
+        ``sweep``, ``study`` or ``page``, as README.md explains them.
+    cpus
+        vCPUs that work, one thread each.
+    report_ms
+        Milliseconds between two lines of a thread, 50 to 1000.
+    mhz
+        Frequency of the guest's TSC in MHz; by default the guest measures it.
+    seed
+        Seed of contents and keys.
+
+    Raises
+    ------
+    StressError
+        A setting that the guest would refuse.
+    """
+    refusals = {
+        f"no guest of kind {kind!r}: {' or '.join(KINDS)}": kind not in KINDS,
+        f"no touch {touch!r}: one of {', '.join(TOUCHES)}": touch not in TOUCHES,
+        "the linux guest needs a kernel": kind == "linux" and kernel is None,
+        "the bare guest takes no kernel": kind == "bare" and kernel is not None,
+        f"vCPUs must be 1 to {MAX_CPUS}, not {cpus}": not 1 <= cpus <= MAX_CPUS,
+        f"the working set must be a multiple of {PAGE_BYTES} bytes and at least a page "
+        f"a vCPU, not {ws_bytes} bytes": ws_bytes % PAGE_BYTES != 0
+        or ws_bytes < max(cpus, 1) * PAGE_BYTES,
+        f"the rate must be 0 to 1000000000 pages/s, not {rate_pps}": not 0
+        <= rate_pps
+        <= 1_000_000_000,
+        f"a line can come every 50 to 1000 ms, not {report_ms}": not 50
+        <= report_ms
+        <= 1000,
+        f"the seed must be 0 or more, not {seed}": seed < 0,
+        f"the TSC's frequency must be at least 1 MHz, not {mhz}": mhz is not None
+        and mhz < 1,
+    }
+    for refusal, applies in refusals.items():
+        if applies:
+            raise StressError(refusal)
+    settings = {
+        "ws": str(ws_bytes),
+        "rate": str(rate_pps),
+        "touch": touch,
+        "content": "random",
+        "cpus": str(cpus),
+        "report_ms": str(report_ms),
+        "seed": str(seed),
+    }
+    if mhz is not None:
+        settings["mhz"] = f"{mhz:.6f}"
+    words = " ".join(f"{name}={value}" for name, value in settings.items())
+    if kind == "bare":
+        return ["-kernel", str(image), "-append", f"-- {words}"]
+    return [
+        *("-kernel", str(kernel), "-initrd", str(image)),
+        *("-append", f"{LINUX_OPTIONS} -- {words}"),
+    ]

@@ -1,0 +1,41 @@
+/* The stress workload: what both guests share.  Contract: README.md. */
+#ifndef MIGSTRESS_WORKLOAD_H
+#define MIGSTRESS_WORKLOAD_H
+
+#define MAX_CPUS 64
+
+#ifndef __ASSEMBLER__
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PAGE_BYTES = 4096, PAGE_WORDS = PAGE_BYTES / 8, LINE_BYTES = 512 };
+
+enum touch { TOUCH_SWEEP, TOUCH_STUDY, TOUCH_PAGE };
+enum content { CONTENT_RANDOM };
+
+struct settings {
+    uint64_t ws_bytes;
+    uint64_t rate_pps; /* all vCPUs together; 0 is full speed */
+    uint64_t seed;
+    uint64_t cpus;
+    uint64_t report_ms;
+    uint64_t tsc_hz; /* 0 until it is given or measured */
+    enum touch touch;
+    enum content content;
+};
+
+/* What a platform (bare.c, init.c) supplies. */
+void platform_write(const char *line, size_t bytes);       /* never mixes two lines */
+_Noreturn void platform_stop(void);                        /* after an error */
+
+/* What it calls, in this order. */
+void workload_configure(struct settings *settings, const char *arguments);
+void workload_announce(const char *kind, const struct settings *settings, void *memory,
+                       uint64_t base);
+_Noreturn void workload_thread(unsigned cpu); /* once on each vCPU; returns never */
+
+_Noreturn void workload_fail(const char *text, const char *detail);
+const char *workload_arguments(const char *command_line);
+
+#endif
+#endif
