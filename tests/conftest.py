@@ -6,64 +6,31 @@ A test marked ``qemu`` skips where there is none. Where real migrations are requ
 
 from __future__ import annotations
 
-import functools
 import os
-import re
-import shutil
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-OLDEST_QEMU = 9  # before 9.0 a migration under TCG loses dirty pages
+from migmodel.errors import InputError
+from migmodel.qemu.binary import find_qemu
 
-
-def _candidates() -> list[Path]:
-    """Where a QEMU may be: the user's choice, else the set-up's and the host's."""
-    named = os.environ.get("MIGMODEL_QEMU")
-    if named:
-        return [Path(named)]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    on_path = shutil.which("qemu-system-x86_64")
-    return [
-        cache / "migmodel" / "qemu" / "10" / "qemu-system-x86_64",
-        *([Path(on_path)] if on_path else []),
-    ]
-
-
-def _major_version(binary: Path) -> int:
-    """The major version that the binary states; 0 when it is no QEMU."""
-    try:
-        stated = subprocess.run(
-            [binary, "--version"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return 0
-    found = re.search(r"QEMU emulator version (\d+)\.", stated.stdout)
-    return int(found[1]) if found else 0
-
-
-@functools.cache
-def _real_qemu() -> Path | None:
-    fit = (path for path in _candidates() if _major_version(path) >= OLDEST_QEMU)
-    return next(fit, None)
+OLDEST_QEMU = (9, 0)  # before it, a migration under TCG loses dirty pages
 
 
 @pytest.fixture(scope="session")
 def qemu_binary() -> Path:
     """The QEMU that the tests drive."""
-    binary = _real_qemu()
-    if binary is None:
+    try:
+        found = find_qemu()
+    except InputError as error:
+        pytest.skip(str(error))
+    if found.version < OLDEST_QEMU:
         pytest.skip(
-            f"no QEMU of version {OLDEST_QEMU} or newer is "
-            f"{' or '.join(map(str, _candidates()))}; ./dev setup qemu gets one"
+            f"{found.path} is QEMU {found.release}, too old to migrate under TCG; "
+            "./dev setup qemu gets a newer one"
         )
-    return binary
+    return found.path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
