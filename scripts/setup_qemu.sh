@@ -15,7 +15,10 @@ setup_qemu() {
         say "QEMU: using this host's own, $(qemu_version "$host")"
         write_host_wrapper "$host" "$new"
     else
-        unpack_qemu "$new" || return 1
+        unpack_qemu "$new" || {
+            complain "QEMU: name one of your own instead: MIGMODEL_QEMU=FILE"
+            return 1
+        }
     fi
     starts "$new/qemu-system-x86_64" || return 1
     rm -rf -- "$QEMU_FOLDER"
@@ -44,7 +47,7 @@ unpack_qemu() {
     fi
     if [ -z "$version" ]; then
         complain "apt offers no QEMU 10.x, not in the backports suite either" \
-            "($(why_no_lists)). Name one of your own: MIGMODEL_QEMU=FILE"
+            "($(why_no_lists))"
         return 1
     fi
     say "QEMU: unpacking $version of $suite and the libraries that this host lacks"
