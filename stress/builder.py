@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .cache import cache_folder, written_atomically
+from .cache import cache_root, written_atomically
 from .errors import StressError
 from .initramfs import initramfs
 
@@ -107,7 +107,7 @@ def _compile(cc: str, flags: Sequence[str], source: str, work: Path) -> str:
 
 
 def _built(name: str, out: Path | None, cc: str, recipe: Recipe) -> Path:
-    kept = cache_folder("guest", _fingerprint(cc)) / name
+    kept = cache_root() / "guest" / _fingerprint(cc) / name
     if not kept.exists():
         with (
             tempfile.TemporaryDirectory(prefix="migmodel-guest-") as work,

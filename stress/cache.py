@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def cache_folder(*parts: str) -> Path:
-    """Return a folder of migmodel's in the user's cache, made when missing."""
+def cache_root() -> Path:
+    """Return migmodel's folder in the user's cache."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(root, "migmodel", *parts)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return Path(root, "migmodel")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import StressError
+from .errors import SettingError
 
 KINDS = ("bare", "linux")
 TOUCHES = ("sweep", "study", "page")
@@ -58,7 +58,7 @@ def guest_arguments(
 
     Raises
     ------
-    StressError
+    SettingError
         A setting that the guest would refuse.
     """
     refusals = {
@@ -82,7 +82,7 @@ def guest_arguments(
     }
     for refusal, applies in refusals.items():
         if applies:
-            raise StressError(refusal)
+            raise SettingError(refusal)
     settings = {
         "ws": str(ws_bytes),
         "rate": str(rate_pps),
