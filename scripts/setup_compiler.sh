@@ -4,10 +4,10 @@
 setup_compiler() {
     compiles && return 0
     install_on_host "a C compiler, to build the guests" gcc libc6-dev || return 1
-    compiles || complain "cc does not build a static program; see above"
+    compiles || complain "gcc does not build a static program; see above"
 }
 
 compiles() {
     echo 'int main(void) { return 0; }' \
-        | cc -static -x c -o "$SCRATCH/compiled" - 2>/dev/null
+        | gcc -static -x c -o "$SCRATCH/compiled" - 2>/dev/null
 }
