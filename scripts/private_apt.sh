@@ -5,10 +5,11 @@
 
 PRIVATE_APT= # its folder, once open
 
+# apt's own temporary files go with ours, should it be interrupted.
 private() {
     local program=$1
     shift
-    "$program" -c "$PRIVATE_APT/apt.conf" "$@"
+    TMPDIR=$SCRATCH "$program" -c "$PRIVATE_APT/apt.conf" "$@"
 }
 
 open_private_apt() {
