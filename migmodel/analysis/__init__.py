@@ -1,1 +1,1 @@
-"""What users ask of the model."""
+"""What users ask: predict, sweep, compare."""

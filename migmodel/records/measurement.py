@@ -12,7 +12,15 @@ MEASUREMENT_SCHEMA = 1
 
 
 class HostFacts(Record, frozen=True, kw_only=True):
-    """Where a Measurement was made."""
+    """Where a Measurement was made.
+
+    Parameters
+    ----------
+    cpus : int
+        CPUs that could be used.
+    load_before : float or None
+        Busy share of all CPUs just before the guests were started, 0 to 1.
+    """
 
     cpu_model: str
     cpus: int
@@ -31,19 +39,25 @@ class Raw(Record, frozen=True, kw_only=True):
     ----------
     started_s : float
         Monotonic time of the migrate command: the Trace's zero.
+    realtime_offset_s : float
+        Real time minus monotonic time then; QEMU stamps its events with real time.
     queries : list
         ``[sent_s, answered_s, reply]`` of every query-migrate on the source.
     destination_queries : list
         The same on the destination.
     events : list
-        ``[time_s, "source"|"destination", event]`` of all QMP events.
+        ``[time_s, "source"|"destination", event]`` of all QMP events, as they came;
+        a manager's actions stand among them as ``[time_s, "driver", event]``.
     source_console, destination_console : list
         ``[time_s, line]``.
     cpu_samples : list
-        ``[time_s, "source"|"destination", {thread name: [user_s, system_s]}]``.
+        ``[time_s, side, {thread name: CPU seconds so far}]``; the name ``process`` is
+        the sum of all threads, ended ones too. Sides are source, destination, and
+        ``host`` and ``driver``: this host as a whole, and the process that drives.
     """
 
     started_s: float
+    realtime_offset_s: float = 0.0
     queries: list[Any] = []
     destination_queries: list[Any] = []
     events: list[Any] = []

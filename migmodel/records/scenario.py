@@ -140,6 +140,10 @@ class Policy(Record, frozen=True, kw_only=True):
     capabilities: dict[str, bool] = {}
 
     def __post_init__(self) -> None:
+        require(
+            self.technique in TECHNIQUES,
+            f"unknown policy '{self.technique}'; known are " + ", ".join(TECHNIQUES),
+        )
         acts = self.technique in ("pause", "postcopy")
         if self.after_passes is not None and not acts:
             raise InputError(

@@ -1,0 +1,121 @@
+"""The numbers of a host: their names, meaning and bounds, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migmodel.errors import InputError
+from migmodel.records import HostProfile
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """One parameter of a `HostProfile`: what it means and where it can lie."""
+
+    meaning: str
+    lower: float
+    upper: float
+
+
+PARAMETERS: dict[str, ParameterSpec] = {
+    "page_source_s": ParameterSpec(
+        "CPU time of the migration thread for a normal page", 1e-8, 1e-4
+    ),
+    "page_destination_s": ParameterSpec(
+        "CPU time of the destination for a normal page", 1e-8, 1e-4
+    ),
+    "zero_page_source_s": ParameterSpec(
+        "CPU time of the migration thread for a zero page", 1e-9, 1e-4
+    ),
+    "zero_page_destination_s": ParameterSpec(
+        "CPU time of the destination for a zero page", 1e-9, 1e-4
+    ),
+    "postcopy_page_s": ParameterSpec(
+        "CPU time of the destination to place a page in post-copy", 1e-8, 1e-3
+    ),
+    "link_bytes_per_s": ParameterSpec("what the connection carries at most", 1e5, 1e12),
+    "socket_buffer_bytes": ParameterSpec(
+        "what the sockets hold between source and destination", 0, 1e9
+    ),
+    "device_state_bytes": ParameterSpec("device state and its description", 0, 1e10),
+    "setup_s": ParameterSpec("migrate command to the first page", 0, 60),
+    "wakeup_s": ParameterSpec(
+        "how much later than asked the rate limiter's sleep ends", 0, 0.05
+    ),
+    "sync_fixed_s": ParameterSpec("bitmap sync, whatever the size", 0, 10),
+    "sync_page_s": ParameterSpec("bitmap sync, a page of RAM", 0, 1e-5),
+    "sync_dirty_page_s": ParameterSpec("bitmap sync, a page found dirty", 0, 1e-4),
+    "stop_s": ParameterSpec("decision to stop until STOP", 0, 60),
+    "device_save_s": ParameterSpec("saving the device state", 0, 60),
+    "switch_s": ParameterSpec(
+        "last byte of RAM sent until the destination runs", 0, 60
+    ),
+    "cont_s": ParameterSpec(
+        "a paused guest's migration is complete until a manager has continued it",
+        0,
+        60,
+    ),
+    "gap_s": ParameterSpec(
+        "how much longer the guest stands still than STOP to RESUME", 0, 60
+    ),
+    "discard_page_s": ParameterSpec("post-copy switch, a page discarded", 0, 1e-4),
+    "postcopy_switch_s": ParameterSpec(
+        "post-copy switch, device state sent until the destination runs", 0, 60
+    ),
+    "postcopy_finish_s": ParameterSpec(
+        "last page of post-copy until the source is told", 0, 60
+    ),
+    "fault_s": ParameterSpec(
+        "stall of a post-copy fault beside the page's transfer", 0, 1
+    ),
+    "fault_pages": ParameterSpec(
+        "pages that follow a requested one before the next request", 1, 1e4
+    ),
+    "sweep_touch_s": ParameterSpec(
+        "a vCPU's time to rewrite a page, every byte with a new key", 1e-9, 1e-2
+    ),
+    "study_touch_s": ParameterSpec(
+        "a vCPU's time to rewrite a page, every byte with one fixed array", 1e-9, 1e-2
+    ),
+    "page_touch_s": ParameterSpec(
+        "a vCPU's time to write one word of a page", 1e-10, 1e-2
+    ),
+    "memory_pages_per_s": ParameterSpec(
+        "pages that all vCPUs together can rewrite: memory bandwidth", 1e3, 1e12
+    ),
+    "first_write_s": ParameterSpec(
+        "extra time for the first write to a protected page", 0, 1e-2
+    ),
+    "copy_interference": ParameterSpec(
+        "relative slowdown of the guest for each core that copies pages", 0, 10
+    ),
+    "throttle_sleep_extra_s": ParameterSpec(
+        "how much longer than asked a throttled vCPU sleeps", 0, 0.05
+    ),
+    "noise_run_sd": ParameterSpec("relative spread of CPU costs from run to run", 0, 1),
+    "noise_guest_sd": ParameterSpec(
+        "relative spread of the guest's speed from run to run", 0, 1
+    ),
+    "noise_window_sd": ParameterSpec(
+        "relative spread of the bandwidth of one 100 ms window", 0, 1
+    ),
+}
+
+
+def check_profile(profile: HostProfile) -> None:
+    """Refuse a profile that lacks a parameter, has an unknown or an impossible one.
+
+    Raises
+    ------
+    InputError
+        Names the parameter.
+    """
+    for name, spec in PARAMETERS.items():
+        value = profile[name]
+        if not spec.lower <= value <= spec.upper:
+            raise InputError(
+                f"{name} is {value}, allowed is {spec.lower:g} to {spec.upper:g}"
+            )
+    for name in profile.parameters:
+        if name not in PARAMETERS:
+            raise InputError(f"unknown parameter {name}")

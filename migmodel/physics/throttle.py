@@ -1,0 +1,68 @@
+"""Auto-converge: when it steps, how far, and what a vCPU gets.
+
+Source: QEMU 10.0 migration/ram.c (migration_trigger_throttle,
+mig_throttle_guest_down), migration/cpu-throttle.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migmodel.units import PAGE_BYTES
+
+TIMESLICE_S = 0.01  # run time between two sleeps
+PERIOD_S = 1.0  # a rate point needs more than this since the last one
+PERIODIC_SYNC_S = 5.0
+MIN_PERCENT, MAX_PERCENT = 1, 99
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleRule:
+    """The parameters of auto-converge, in percent as QEMU has them."""
+
+    trigger_threshold: int
+    initial: int
+    increment: int
+    maximum: int
+    tailslow: bool
+    hits: int
+
+
+def exceeds(rule: ThrottleRule, dirty_pages: float, sent_bytes: float) -> bool:
+    """Whether a period counts as a hit: dirtied more than the threshold of sent."""
+    return dirty_pages * PAGE_BYTES > sent_bytes * rule.trigger_threshold / 100
+
+
+def next_percent(
+    rule: ThrottleRule, percent: float, dirty_pages: float, sent_bytes: float
+) -> float:
+    """Throttle after one more step; 0 means that it has not begun yet."""
+    if percent == 0:
+        stepped: float = rule.initial
+    elif not rule.tailslow:
+        stepped = min(percent + rule.increment, rule.maximum)
+    else:
+        limit = sent_bytes * rule.trigger_threshold / 100
+        now = 100 - percent
+        ideal = now * limit // (dirty_pages * PAGE_BYTES)
+        stepped = min(percent + min(now - ideal, rule.increment), rule.maximum)
+    return min(max(stepped, MIN_PERCENT), MAX_PERCENT)
+
+
+def run_share(percent: float, sleep_extra_s: float = 0.0) -> float:
+    """Share of time that a throttled vCPU runs.
+
+    Parameters
+    ----------
+    percent : float
+        cpu-throttle-percentage, 0 for none.
+    sleep_extra_s : float
+        How much longer than asked each sleep lasts on this host [s].
+    """
+    if percent <= 0:
+        return 1.0
+    fraction = percent / 100
+    # The timer fires every slice/(1-p); a sleep that outlasts its turn delays the next.
+    period = TIMESLICE_S / (1 - fraction)
+    sleep = TIMESLICE_S * fraction / (1 - fraction) + sleep_extra_s
+    return max(period - sleep, 0.0) / period

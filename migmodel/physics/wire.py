@@ -1,0 +1,45 @@
+"""Bytes on the wire and the rate limiter's quantum.
+
+Source: QEMU 10.0 migration/ram.c (save_page_header, save_zero_page, ram_save_iterate),
+migration/qemu-file.c (MAX_IOV_SIZE, IO_BUF_SIZE), migration/migration-stats.c.
+"""
+
+from __future__ import annotations
+
+from migmodel.units import PAGE_BYTES
+
+PAGE_HEADER_BYTES = 8  # page offset and flags, same RAM block as the page before
+NORMAL_PAGE_BYTES = PAGE_HEADER_BYTES + PAGE_BYTES
+ZERO_PAGE_BYTES = PAGE_HEADER_BYTES + 1
+ITERATE_BYTES = 18  # section header 5, EOS 8, footer 5 of each iterate call
+FLUSH_PAGES = 32  # 64 iovecs, two a page: header and body
+WINDOW_S = 0.1  # BUFFER_DELAY
+# The clock is in whole ms and the test is "> 50": an iterate call that is not ended by
+# the rate limit runs 51 ms.
+ITERATE_S = 0.051
+WINDOWS_PER_S = 10  # XFER_LIMIT_RATIO
+
+
+def window_pages(max_bandwidth_bytes_per_s: int, counts_at_flush: bool) -> float:
+    """Normal pages that one 100 ms window sends before the limiter stops it.
+
+    The limiter stops when the bytes counted exceed a tenth of the limit. Counting at
+    the flush overshoots by up to 32 pages (131,328 bytes), counting each page by one.
+
+    Parameters
+    ----------
+    max_bandwidth_bytes_per_s : int
+        QEMU's max-bandwidth; below 10 it divides to 0, which is no limit.
+    counts_at_flush : bool
+        See `Behaviour.counts_at_flush`.
+
+    Returns
+    -------
+    float
+        Pages; ``inf`` without a limit.
+    """
+    budget = max_bandwidth_bytes_per_s // WINDOWS_PER_S
+    if budget == 0:
+        return float("inf")
+    quantum = FLUSH_PAGES if counts_at_flush else 1
+    return float((budget // (quantum * NORMAL_PAGE_BYTES) + 1) * quantum)

@@ -1,0 +1,127 @@
+"""The guest in the simulation: threads that sweep, and how fast they can."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from migmodel.physics.dirtying import swept_fraction
+from migmodel.sim.memory import Array, Memory
+
+
+@dataclass(slots=True)
+class Sweeper:
+    """One thread, sweeping its share of the working set for ever.
+
+    Attributes
+    ----------
+    share_pages : float
+        Size of its share.
+    pace_pps : float or None
+        Pages/s that it keeps to; None is full speed.
+    written : float
+        Pages written since the start: its unwrapped position.
+    owed : float
+        Where a paced thread should be by its clock; it catches up when it can.
+    armed : float
+        Position at the last re-protection: one sweep on from there, every page costs
+        a first-write fault.
+    """
+
+    share_pages: float
+    pace_pps: float | None
+    written: float
+    owed: float = 0.0
+    armed: float = 0.0
+    starts: Array = field(default_factory=lambda: np.empty(0))
+    lengths: Array = field(default_factory=lambda: np.empty(0))
+
+    def advance(self, seconds: float, page_s: float, first_write_s: float) -> float:
+        """Run for a while; pages written.
+
+        Parameters
+        ----------
+        seconds : float
+            Wall time [s].
+        page_s : float
+            Time for a page at the CPU share it has now [s].
+        first_write_s : float
+            Extra time for the first write to a protected page [s].
+        """
+        begin = self.written
+        slow_left = max(self.armed + self.share_pages - begin, 0.0)
+        slow_s = page_s + first_write_s
+        if self.pace_pps is None:
+            slow = min(slow_left, seconds / slow_s)
+            self.written += slow + max(seconds - slow * slow_s, 0.0) / page_s
+            self.owed = self.written
+            return self.written - begin
+        # A paced thread is limited by its pace, or by its speed while it catches up.
+        self.owed += self.pace_pps * seconds
+        slow = min(slow_left, seconds / slow_s)
+        reach = slow + max(seconds - slow * slow_s, 0.0) / page_s
+        self.written = min(self.owed, begin + reach)
+        return self.written - begin
+
+    def stall(self, seconds: float) -> None:
+        """Stand still; a paced thread will owe the time."""
+        if self.pace_pps is not None:
+            self.owed += self.pace_pps * seconds
+        else:
+            self.owed = self.written
+
+
+def make_sweepers(
+    memory: Memory, pace_pps: float | None, phases: list[float]
+) -> list[Sweeper]:
+    """Threads for the shares of a memory.
+
+    Parameters
+    ----------
+    memory : Memory
+        Knows which segments are whose.
+    pace_pps : float or None
+        Pace of all threads together [pages/s].
+    phases : list of float
+        Where in its share each thread is at first, 0 to 1.
+    """
+    sweepers = []
+    for vcpu, share in sorted(memory.shares.items()):
+        lengths = memory.length[share]
+        pages = float(lengths.sum())
+        pace = None if pace_pps is None else pace_pps / len(memory.shares)
+        position = phases[vcpu % len(phases)] * pages
+        sweepers.append(
+            Sweeper(
+                share_pages=pages,
+                pace_pps=pace,
+                written=position,
+                owed=position,
+                armed=position - pages,
+                starts=lengths.cumsum() - lengths,
+                lengths=lengths,
+            )
+        )
+    return sweepers
+
+
+def collect_dirty(memory: Memory, sweepers: list[Sweeper]) -> float:
+    """Merge what was written since the last sync and protect again; new pages."""
+    new_pages = 0.0
+    lazy = not isinstance(memory.protected_at, float)
+    for vcpu, sweeper in enumerate(sweepers):
+        armed: Array | float = sweeper.armed
+        if lazy:
+            touched = np.asarray(memory.protected_at)[memory.shares[vcpu]]
+            armed = sweeper.armed + (sweeper.written - sweeper.armed) * touched
+        written = swept_fraction(
+            sweeper.starts,
+            sweeper.lengths,
+            sweeper.share_pages,
+            armed,
+            sweeper.written,
+        )
+        new_pages += memory.merge(vcpu, written)
+        sweeper.armed = sweeper.written
+    return new_pages

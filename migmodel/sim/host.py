@@ -1,0 +1,141 @@
+"""A host's numbers as the simulation uses them: nominal, or drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from migmodel.physics.sync import SyncCost
+from migmodel.records import HostProfile, Scenario
+
+
+@dataclass(slots=True)
+class Noise:
+    """What differs from run to run; the nominal run draws nothing.
+
+    Attributes
+    ----------
+    rng : Generator or None
+        None is nominal.
+    window_sd : float
+        Relative spread of the bandwidth that one 100 ms window sees.
+    """
+
+    rng: np.random.Generator | None = None
+    window_sd: float = 0.0
+
+    def window_factor(self) -> float:
+        """Factor on the bandwidth estimate of one window."""
+        if self.rng is None or self.window_sd == 0:
+            return 1.0
+        return float(max(1.0 + self.window_sd * self.rng.standard_normal(), 0.05))
+
+    def phase(self) -> float:
+        """Where in a cycle something starts that is not synchronised to us, 0 to 1."""
+        return 0.5 if self.rng is None else float(self.rng.random())
+
+
+@dataclass(slots=True)
+class Host:
+    """Parameters of a `HostProfile` (docs/nomenclature.md), after the draw."""
+
+    cpus: float
+    same_host: bool
+    lazy_protection: bool
+    values: dict[str, float]
+    noise: Noise = field(default_factory=Noise)
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
+
+    @property
+    def sync_cost(self) -> SyncCost:
+        """Cost of a dirty bitmap sync."""
+        return SyncCost(
+            self["sync_fixed_s"], self["sync_page_s"], self["sync_dirty_page_s"]
+        )
+
+    def page_s(self, scenario: Scenario) -> float:
+        """Time in which a vCPU alone on a core touches one page [s].
+
+        All threads together are limited by the host's memory bandwidth.
+        """
+        touch = scenario.workload.touch
+        alone = self[f"{touch}_touch_s"]
+        if touch == "page":
+            return alone
+        return max(alone, scenario.guest.vcpus / self["memory_pages_per_s"])
+
+
+def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> Host:
+    """Take a profile's values, or draw them from what is known of their spread.
+
+    A draw has two parts: the fit's uncertainty (standard errors and correlations), and
+    run-to-run noise: one factor on all CPU costs of a run.
+
+    Parameters
+    ----------
+    profile : HostProfile
+        The host.
+    rng : Generator or None
+        None: nominal values.
+    """
+    values = {name: item.value for name, item in profile.parameters.items()}
+    noise = Noise()
+    if rng is not None:
+        _draw_fitted(profile, values, rng)
+        run = float(np.exp(values["noise_run_sd"] * rng.standard_normal()))
+        guest = float(np.exp(values["noise_guest_sd"] * rng.standard_normal()))
+        for name in values:
+            if name.endswith("_touch_s"):
+                values[name] *= guest
+            elif name in _RUN_COSTS:
+                values[name] *= run
+        noise = Noise(rng, values["noise_window_sd"])
+    return Host(
+        cpus=float(profile.host_cpus),
+        same_host=profile.same_host,
+        lazy_protection=profile.accel == "kvm",
+        values=values,
+        noise=noise,
+    )
+
+
+_RUN_COSTS = frozenset(
+    {
+        "page_source_s",
+        "page_destination_s",
+        "zero_page_source_s",
+        "zero_page_destination_s",
+        "postcopy_page_s",
+        "stop_s",
+        "switch_s",
+        "postcopy_switch_s",
+        "discard_page_s",
+    }
+)
+
+
+def _draw_fitted(
+    profile: HostProfile, values: dict[str, float], rng: np.random.Generator
+) -> None:
+    names = [n for n, item in profile.parameters.items() if item.stderr]
+    if not names:
+        return
+    errors = np.array([profile.parameters[n].stderr or 0.0 for n in names])
+    matrix = np.eye(len(names))
+    for i, first in enumerate(names):
+        for j, second in enumerate(names[:i]):
+            value = profile.correlation.get(first, {}).get(second, 0.0)
+            matrix[i, j] = matrix[j, i] = value
+    # An estimated correlation matrix may miss being positive by rounding.
+    eigenvalues, vectors = np.linalg.eigh(matrix)
+    root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
+    drawn = errors * (root @ rng.standard_normal(len(names)))
+    for name, change in zip(names, drawn, strict=True):
+        item = profile.parameters[name]
+        value = item.value + float(change)
+        lower = 0.0 if item.lower is None else item.lower
+        upper = np.inf if item.upper is None else item.upper
+        values[name] = float(min(max(value, lower), upper))

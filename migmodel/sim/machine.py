@@ -1,0 +1,159 @@
+"""The guest's machine while it is migrated: RAM, threads, and who gets which CPU."""
+
+from __future__ import annotations
+
+from migmodel.physics.cpu import Pipeline, share_cpus
+from migmodel.physics.throttle import run_share
+from migmodel.records import Scenario
+from migmodel.sim.guest import Sweeper, collect_dirty, make_sweepers
+from migmodel.sim.host import Host
+from migmodel.sim.memory import Memory, Stretch
+from migmodel.sim.recorder import Recorder
+from migmodel.units import GIB, MIB, PAGE_BYTES
+
+# RAM blocks beside the guest's own RAM on -machine q35 without devices: firmware and
+# option ROMs, seen as ram.total - RAM with QEMU 7.2 to 10.0.
+FIRMWARE_BYTES = 532_480
+BARE_BASE_BYTES = 4 * MIB  # where the bare stress guest's working set begins
+# A Linux guest's own pages that are not zero: kernel, page tables, caches.
+LINUX_OWN_BYTES = 64 * MIB
+CLEAR_CHUNK_BYTES = GIB  # x-clear-bitmap-shift 18
+
+
+def lay_out(scenario: Scenario) -> list[Stretch]:
+    """RAM in address order: what is zero, what is the guest's own, whose share."""
+    guest, workload = scenario.guest, scenario.workload
+    ram = guest.ram_bytes / PAGE_BYTES
+    working = float(workload.pages)
+    own_bytes = FIRMWARE_BYTES + (LINUX_OWN_BYTES if guest.kind == "linux" else 0)
+    own = min(own_bytes / PAGE_BYTES, ram)
+    base = min(BARE_BASE_BYTES / PAGE_BYTES, ram - working)
+    rest = ram - working - base
+    shares = [
+        Stretch(pages=working / guest.vcpus, zero=False, vcpu=vcpu)
+        for vcpu in range(guest.vcpus if working else 0)
+    ]
+    own_in_rest = min(max(own - FIRMWARE_BYTES / PAGE_BYTES, 0.0), rest)
+    return [
+        Stretch(pages=base, zero=True),
+        *shares,
+        Stretch(pages=own_in_rest, zero=False),
+        Stretch(pages=rest - own_in_rest, zero=True),
+        Stretch(pages=FIRMWARE_BYTES / PAGE_BYTES, zero=False),
+    ]
+
+
+class Machine:
+    """The guest's threads on the host's CPUs, advanced lazily.
+
+    Between two changes of conditions (throttle, stream, stop) everything runs at
+    constant speed, so time is accounted for when somebody looks.
+    """
+
+    def __init__(self, scenario: Scenario, host: Host, recorder: Recorder) -> None:
+        self.scenario = scenario
+        self.host = host
+        self.recorder = recorder
+        chunk = CLEAR_CHUNK_BYTES / PAGE_BYTES if host.lazy_protection else None
+        self.memory = Memory(lay_out(scenario), chunk)
+        phases = [host.noise.phase() for _ in range(scenario.guest.vcpus)]
+        self.sweepers: list[Sweeper] = make_sweepers(
+            self.memory, scenario.workload.rate_pps, phases
+        )
+        self.page_s = host.page_s(scenario)
+        self.throttle_percent = 0.0
+        self.stopped = False
+        self._fronts: list[int] = []
+        self._front_pps: float | None = None
+        self.time_s = 0.0
+        self.vcpu_share = 1.0
+        self.vcpu_cpu_s = 0.0
+        self.stream_pps = 0.0
+        self._stream_cores = 0.0
+        self.set_stream(None)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is written, whatever time passes."""
+        return self.stopped or not self.sweepers
+
+    def _demand(self) -> float:
+        """Share of a CPU that each vCPU wants."""
+        if self.idle:
+            return 0.0
+        run = run_share(self.throttle_percent, self.host["throttle_sleep_extra_s"])
+        if self._front_pps is not None:
+            # A thread that waits for its page leaves the CPU to the stream.
+            return min(run, self._front_pps * self.page_s)
+        pace = self.sweepers[0].pace_pps
+        if pace is not None and self.scenario.guest.kind == "linux":
+            # A paced Linux thread sleeps when it is ahead; the bare one spins.
+            return min(run, pace * self.page_s)
+        return run
+
+    def set_stream(self, pipeline: Pipeline | None) -> float:
+        """Begin, change or end the page stream; its pages/s under competition.
+
+        The caller has advanced the machine to now.
+        """
+        share, rate = share_cpus(
+            self.host.cpus,
+            self._demand(),
+            len(self.sweepers),
+            pipeline,
+            self.host.same_host,
+        )
+        self.vcpu_share = share
+        self.stream_pps = rate
+        self._stream_cores = 0.0
+        if pipeline is not None:
+            self._stream_cores = rate * (pipeline.source_s + pipeline.destination_s)
+        return rate
+
+    def follow_stream(self, fronts: list[int], front_pps: float | None) -> None:
+        """Hold faulting threads to the pace at which their pages come [pages/s]."""
+        self._fronts = fronts
+        self._front_pps = front_pps
+
+    def touch_rate_pps(self) -> float:
+        """Pages/s that a thread would write now if none were missing."""
+        rate = 1 / self._touch_s()
+        pace = self.sweepers[0].pace_pps
+        return rate if pace is None else min(rate, pace)
+
+    def _touch_s(self) -> float:
+        """Time a page now, at the share of CPU that a vCPU gets [s]."""
+        busy = 1.0 + self.host["copy_interference"] * self._stream_cores
+        pace = self.sweepers[0].pace_pps
+        share = self.vcpu_share
+        if self._front_pps is not None or (
+            pace is not None and self.scenario.guest.kind == "linux"
+        ):
+            # It wants little of its CPU, and gets it when it wants it.
+            share = run_share(self.throttle_percent)
+        return self.page_s * busy / max(share, 1e-9)
+
+    def advance(self, now_s: float) -> None:
+        """Let the guest run until now."""
+        seconds = now_s - self.time_s
+        if seconds <= 0:
+            return
+        if self.stopped:
+            for sweeper in self.sweepers:
+                sweeper.stall(seconds)
+        elif self.sweepers:
+            touch_s = self._touch_s()
+            share = max(self.vcpu_share, 1e-9)
+            first_s = self.host["first_write_s"] / share
+            for vcpu, sweeper in enumerate(self.sweepers):
+                page_s = touch_s
+                if self._front_pps is not None and vcpu in self._fronts:
+                    page_s = max(touch_s, 1 / self._front_pps)
+                pages = sweeper.advance(seconds, page_s, first_s)
+                self.recorder.work(vcpu, self.time_s, now_s, pages)
+            self.vcpu_cpu_s += seconds * self.vcpu_share * len(self.sweepers)
+        self.time_s = now_s
+
+    def collect_dirty(self) -> float:
+        """Merge what was written since the last sync; newly set pages."""
+        return collect_dirty(self.memory, self.sweepers)

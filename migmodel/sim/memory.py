@@ -1,0 +1,174 @@
+"""Guest RAM as ordered segments, and the migration thread's walk through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SHARE_SEGMENTS = 1024  # over all sweeping threads; the rest of RAM needs few
+REST_SEGMENTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Contiguous memory of one kind, in address order.
+
+    Attributes
+    ----------
+    pages : float
+        Its size.
+    zero : bool
+        Its pages hold zeros and are sent as such.
+    vcpu : int or None
+        The sweeping thread that owns it.
+    """
+
+    pages: float
+    zero: bool
+    vcpu: int | None = None
+
+
+class Memory:
+    """Segments with the expected fraction of their pages set in the migration bitmap.
+
+    All pages are set at first. A walk starts at the cursor, takes set pages in circular
+    order, and is laid down in the bitmap only when somebody looks (`settle`): sending
+    costs nothing but a number.
+
+    Parameters
+    ----------
+    stretches : list of Stretch
+        RAM in address order.
+    chunk_pages : float or None
+        Protection is renewed lazily, when the walk first comes to a page of a chunk of
+        so many (QEMU's clear_bmap with KVM's manual dirty-log protection); None: at
+        the sync itself.
+    """
+
+    def __init__(
+        self, stretches: list[Stretch], chunk_pages: float | None = None
+    ) -> None:
+        sharing = sum(1 for stretch in stretches if stretch.vcpu is not None)
+        lengths: list[Array] = []
+        zero: list[NDArray[np.bool_]] = []
+        self.shares: dict[int, slice] = {}
+        count = 0
+        for stretch in stretches:
+            if stretch.pages <= 0:
+                continue
+            parts = REST_SEGMENTS
+            if stretch.vcpu is not None:
+                parts = max(SHARE_SEGMENTS // sharing, 16)
+                self.shares[stretch.vcpu] = slice(count, count + parts)
+            lengths.append(np.full(parts, stretch.pages / parts))
+            zero.append(np.full(parts, stretch.zero))
+            count += parts
+        self.length: Array = np.concatenate(lengths)
+        self.zero: NDArray[np.bool_] = np.concatenate(zero)
+        self.dirty: Array = np.ones(count)
+        self.total_pages = float(self.length.sum())
+        self._chunk: NDArray[np.int64] | None = None
+        if chunk_pages is not None and self.total_pages > chunk_pages:
+            begin = self.length.cumsum() - self.length
+            self._chunk = (begin / chunk_pages).astype(np.int64)
+        self.protected_at: Array | float = 0.0
+        self._cursor = 0
+        self._zero_left = bool(self.zero.any())
+        self.begin_walk()
+
+    # -- the walk --
+
+    def begin_walk(self) -> None:
+        """Order what is set from the cursor on; nothing of it is sent yet."""
+        cursor = self._cursor
+        weight = self.dirty * self.length
+        if cursor:
+            weight = np.concatenate((weight[cursor:], weight[:cursor]))
+        self._cumulative: Array = weight.cumsum()
+        self._total = float(self._cumulative[-1])
+        self._sent = 0.0
+        self._runs = self._kind_runs() if self._zero_left else [(self._total, False)]
+
+    def _kind_runs(self) -> list[tuple[float, bool]]:
+        """Ends of runs of one page kind, as cumulative set pages of the walk."""
+        zero = np.roll(self.zero, -self._cursor)
+        ends = np.flatnonzero(zero[1:] != zero[:-1])
+        runs = [(float(self._cumulative[end]), bool(zero[end])) for end in ends]
+        runs.append((self._total, bool(zero[-1])))
+        return runs
+
+    @property
+    def pending_pages(self) -> float:
+        """Set pages."""
+        return max(self._total - self._sent, 0.0)
+
+    def next_run(self) -> tuple[float, bool]:
+        """Set pages ahead of the cursor that are of one kind, and whether zero."""
+        for end, zero in self._runs:
+            if end - self._sent > 1e-6:
+                return end - self._sent, zero
+        return 0.0, False
+
+    def take(self, pages: float) -> None:
+        """Send so many set pages, in order."""
+        self._sent = min(self._sent + pages, self._total)
+        if self._total - self._sent < 1e-6:
+            self._sent = self._total
+
+    def settle(self) -> None:
+        """Lay the walk down in the bitmap and move the cursor there."""
+        if self._chunk is not None:
+            self.protected_at = self._chunk_touches(self._chunk)
+        count = len(self.dirty)
+        passed = int(np.searchsorted(self._cumulative, self._sent, side="right"))
+        cursor = self._cursor
+        end = cursor + passed
+        if passed >= count:
+            self.dirty[:] = 0.0
+            self._zero_left = False
+            end = cursor
+        else:
+            self.dirty[cursor : min(end, count)] = 0.0
+            if end >= count:
+                self.dirty[: end - count] = 0.0
+            index = end % count
+            left = float(self._cumulative[passed]) - self._sent
+            self.dirty[index] = left / self.length[index]
+            if self._zero_left:
+                self._zero_left = bool((self.dirty[self.zero] > 0).any())
+        self._cursor = end % count
+
+    def _chunk_touches(self, chunk: NDArray[np.int64]) -> Array:
+        """When in the walk (0 to 1) each segment's protection was renewed.
+
+        Pages that were clean at the sync have theirs from the sync on (0); pages that
+        were set, from the moment that their chunk's first set page was sent.
+        """
+        if self._sent <= 0:
+            return np.zeros(len(chunk))
+        weight = np.roll(self.dirty * self.length, -self._cursor)
+        before = np.roll(self._cumulative - weight, self._cursor)
+        is_set = self.dirty > 0.5
+        first = np.full(int(chunk[-1]) + 1, self._sent)
+        np.minimum.at(first, chunk[is_set], before[is_set])
+        return np.where(is_set, np.minimum(first[chunk] / self._sent, 1.0), 0.0)
+
+    def merge(self, vcpu: int, written: Array) -> float:
+        """Merge a thread's written fractions into the bitmap; newly set pages.
+
+        Inside a segment the pages still set and those written lie independently, so
+        an error is bounded by a quarter of the one segment that holds the cursor.
+        """
+        share = self.shares[vcpu]
+        dirty = self.dirty[share]
+        fresh = written * (1.0 - dirty)
+        dirty += fresh
+        return float(np.dot(fresh, self.length[share]))
+
+    def reset_cursor(self) -> None:
+        """Start over at the first page, as at the post-copy switch."""
+        self._cursor = 0

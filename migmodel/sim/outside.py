@@ -1,0 +1,99 @@
+"""What acts on the migration from outside its thread: timers and managers."""
+
+from __future__ import annotations
+
+import math
+
+from migmodel.managers import Manager
+from migmodel.physics.throttle import PERIODIC_SYNC_S
+from migmodel.records import (
+    Action,
+    Cancel,
+    MigrationStatus,
+    PauseGuest,
+    SetParameters,
+    StartPostcopy,
+)
+from migmodel.sim.migration import Migration, Process
+
+
+def sync_periodically(migration: Migration) -> Process:
+    """Auto-converge's 5 s timer: sync if nobody has since the last tick.
+
+    Source: QEMU 10.0 migration/cpu-throttle.c (cpu_throttle_dirty_sync_timer_tick);
+    never in the first pass.
+    """
+    env = migration.env
+    before = 0
+    while True:
+        ticks = 1
+        if migration.machine.idle and migration.sync_count > 1:
+            # Nothing is dirtied: syncs until the thread's next decision only count.
+            ticks = max(int((migration.plan_end_s - env.now) / PERIODIC_SYNC_S), 1)
+        yield env.timeout(ticks * PERIODIC_SYNC_S)
+        if migration.status != "active":
+            return
+        due = migration.sync_count > 1 and migration.sync_count == before
+        if due and not migration.repeating:
+            migration.sync_count += ticks - 1
+            migration.drop_plan()
+            migration.sync_bitmap()
+            migration.poke()
+        before = migration.sync_count
+
+
+def manage(migration: Migration, manager: Manager) -> Process:
+    """Show a manager the status at its polls, and do what it answers.
+
+    Between passes and its deadline its answer cannot change, so it is asked at the
+    first poll after one of these.
+    """
+    env = migration.env
+    offset = migration.host.noise.phase() * manager.poll_interval_s
+    while migration.end_s is None:
+        wake = migration.changed
+        deadline = manager.deadline_s
+        if deadline is not None and deadline > env.now:
+            yield wake | env.timeout(deadline - env.now)
+        else:
+            yield wake
+        turns = math.ceil((env.now - offset) / manager.poll_interval_s)
+        poll = turns * manager.poll_interval_s + offset
+        yield env.timeout(max(poll - env.now, 0.0))
+        migration.settle()
+        for action in manager.decide(_status(migration)):
+            _act(migration, action)
+
+
+def _status(migration: Migration) -> MigrationStatus:
+    return MigrationStatus(
+        status=migration.status,
+        elapsed_s=migration.env.now,
+        dirty_sync_count=migration.sync_count,
+        remaining_bytes=migration.pending_bytes,
+        total_bytes=migration.memory.total_pages,
+        transferred_bytes=migration.sent_bytes,
+        throttle_percent=migration.machine.throttle_percent or None,
+    )
+
+
+def _act(migration: Migration, action: Action) -> None:
+    now = migration.env.now
+    match action:
+        case SetParameters(parameters=parameters):
+            migration.drop_plan()
+            migration.parameters.update(parameters)
+        case StartPostcopy():
+            migration.postcopy_requested = True
+        case PauseGuest():
+            migration.drop_plan()
+            migration.machine.stopped = True
+            migration.paused_by_manager = True
+            migration.stop_s = now
+            migration.recorder.event(now, "STOP")
+        case Cancel(reason=reason):
+            migration.drop_plan()
+            migration.status = "cancelled"
+            migration.reason = reason
+            migration.end_s = now
+    migration.poke()

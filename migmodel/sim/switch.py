@@ -1,0 +1,173 @@
+"""The switch to the destination: the stop phase, and post-copy.
+
+Source: QEMU 10.0 migration/migration.c (migration_completion, postcopy_start) and
+migration/ram.c (ram_save_complete, ram_postcopy_send_discard_bitmap). Equations S1 to
+S6 of docs/model.md.
+"""
+
+from __future__ import annotations
+
+from migmodel.physics import wire
+from migmodel.physics.faults import front_rate_pps
+from migmodel.sim.migration import Migration, Process
+
+
+def _stop_guest(migration: Migration) -> Process:
+    """vm_stop: the clock of the reported downtime starts before, STOP comes after."""
+    if migration.machine.stopped:
+        return
+    yield from migration.hold(migration.host["stop_s"])
+    now = migration.env.now
+    migration.machine.advance(now)
+    migration.machine.stopped = True
+    migration.stop_s = now
+    migration.recorder.event(now, "STOP")
+
+
+def _final_sync(migration: Migration) -> Process:
+    cost = migration.host.sync_cost
+    seconds = cost.seconds(migration.memory.total_pages, 0.0)
+    yield from migration.hold(seconds)
+    new_pages = migration.sync_bitmap()
+    yield from migration.hold(cost.dirty_page_s * new_pages)
+    migration.source_cpu_s += seconds + cost.dirty_page_s * new_pages
+
+
+def complete(migration: Migration) -> Process:
+    """Stop, send the rest without a rate limit, hand over to the destination."""
+    host, env, memory = migration.host, migration.env, migration.memory
+    began_s = env.now
+    migration.status = "device"
+    yield from _stop_guest(migration)
+    yield from _final_sync(migration)
+    rest_bytes = 0.0
+    rate_bytes = float("inf")
+    while memory.pending_pages > 0:
+        pages, zero = memory.next_run()
+        pipeline = migration.pipeline(zero, float("inf"))
+        rate = migration.machine.set_stream(pipeline)
+        page_bytes = wire.ZERO_PAGE_BYTES if zero else wire.NORMAL_PAGE_BYTES
+        yield from migration.hold(pages / rate)
+        memory.take(pages)
+        rest_bytes += pages * page_bytes
+        rate_bytes = rate * page_bytes
+        migration.sent_bytes += pages * page_bytes
+        migration.source_cpu_s += pages * pipeline.source_s
+        migration.destination_cpu_s += pages * pipeline.destination_s
+    migration.machine.set_stream(None)
+    migration.sample()
+    last_byte_s = env.now
+    yield from migration.hold(host["switch_s"])
+    migration.sent_bytes += host["device_state_bytes"]
+    # Without a return path the source is done when its socket has taken the last byte.
+    buffered_s = min(rest_bytes, host["socket_buffer_bytes"]) / rate_bytes
+    done_s = last_byte_s - buffered_s + host["device_save_s"]
+    if returns(migration):
+        done_s = env.now + migration.scenario.link.rtt_s / 2
+    yield from _resume(migration, migration.paused_by_manager)
+    migration.downtime_reported_s = done_s - began_s
+    migration.end_s = done_s
+    migration.status = "completed"
+
+
+def returns(migration: Migration) -> bool:
+    """Whether a return path is open: asked for, or brought by postcopy-ram."""
+    capabilities = migration.capabilities
+    return bool(capabilities.get("return-path") or capabilities.get("postcopy-ram"))
+
+
+def _resume(migration: Migration, by_manager: bool) -> Process:
+    """The destination runs; after a manager's pause only when it says `cont`."""
+    if by_manager:
+        yield from migration.hold(migration.host["cont_s"])
+    now = migration.env.now
+    machine = migration.machine
+    machine.advance(now)
+    migration.resume_s = now
+    machine.stopped = False
+    machine.throttle_percent = 0.0
+    machine.set_stream(None)
+    migration.recorder.event(now, "RESUME")
+    if migration.stop_s is not None:
+        for vcpu in range(len(machine.sweepers)):
+            migration.recorder.work(
+                vcpu, migration.stop_s, now, 0.0, now - migration.stop_s
+            )
+
+
+def run_postcopy(migration: Migration) -> Process:
+    """Switch at once; pages follow in a stream that goes where the guest faults."""
+    host, env, memory = migration.host, migration.env, migration.memory
+    began_s = env.now
+    migration.status = "postcopy-device"
+    machine = migration.machine
+    machine.set_stream(None)
+    yield from _stop_guest(migration)
+    yield from _final_sync(migration)
+    memory.settle()
+    memory.reset_cursor()
+    memory.begin_walk()
+    yield from migration.hold(
+        memory.pending_pages * host["discard_page_s"] + host["device_save_s"]
+    )
+    migration.downtime_reported_s = env.now - began_s
+    migration.sent_bytes += host["device_state_bytes"]
+    yield from migration.hold(host["postcopy_switch_s"])
+    yield from _resume(migration, False)
+    migration.status = "postcopy-active"
+    migration.recorder.event(env.now, "MIGRATION", "postcopy-active")
+    yield from _push(migration)
+    yield from migration.hold(host["postcopy_finish_s"])
+    machine.advance(env.now)
+    migration.end_s = env.now
+    migration.status = "completed"
+
+
+def _push(migration: Migration) -> Process:
+    """The rest of RAM: first where the guest's threads fault, then in order."""
+    memory, host, machine = migration.memory, migration.host, migration.machine
+    env = migration.env
+    limit = int(migration.parameter("max-postcopy-bandwidth"))
+    limit_pps = limit / wire.NORMAL_PAGE_BYTES if limit else float("inf")
+    missing = {
+        vcpu: float((memory.dirty[share] * memory.length[share]).sum())
+        for vcpu, share in memory.shares.items()
+    }
+    requests = 0.0
+    while memory.pending_pages > 0:
+        machine.advance(env.now)
+        fronts = [vcpu for vcpu, pages in missing.items() if pages >= 1]
+        run_pages, zero = memory.next_run()
+        zero = zero and not fronts
+        pipeline = migration.pipeline(zero, limit_pps)
+        if not zero:
+            pipeline = migration.postcopy_pipeline(limit_pps)
+        rate = machine.set_stream(pipeline)
+        pages = run_pages
+        if fronts:
+            request_pages = host["fault_pages"]
+            front = front_rate_pps(rate, host["fault_s"], request_pages, len(fronts))
+            machine.follow_stream(fronts, front)
+            rate = machine.set_stream(pipeline)
+            each = min(missing[vcpu] for vcpu in fronts)
+            seconds = each / max(front, rate / len(fronts))
+            pages = min(each * len(fronts), memory.pending_pages)
+            for vcpu in fronts:
+                missing[vcpu] -= each
+            if machine.touch_rate_pps() > front:
+                requests += pages / request_pages
+            else:
+                requests += len(fronts)
+        else:
+            seconds = pages / rate
+        yield from migration.hold(seconds)
+        machine.advance(env.now)
+        machine.follow_stream([], None)
+        memory.take(pages)
+        page_bytes = wire.ZERO_PAGE_BYTES if zero else wire.NORMAL_PAGE_BYTES
+        migration.sent_bytes += pages * page_bytes
+        migration.source_cpu_s += pages * pipeline.source_s
+        migration.destination_cpu_s += pages * pipeline.destination_s
+        migration.sample()
+    machine.set_stream(None)
+    migration.postcopy_requests = round(requests)
