@@ -52,6 +52,7 @@ ROWS: tuple[Row, ...] = (
     Row("post-copy page requests", "postcopy_requests", _count),
     Row("guest before", "guest_before_ms_per_gib", _speed),
     Row("  while migrating, mean", "guest_precopy_ms_per_gib", _speed),
+    Row("  in post-copy, mean", "guest_postcopy_ms_per_gib", _speed),
     Row("  at its worst", "guest_worst_ms_per_gib", _speed),
     Row("  below half speed for", "guest_slow_s", format_duration),
     Row("host CPU, source", "source_cpu_s", format_duration),
@@ -59,7 +60,11 @@ ROWS: tuple[Row, ...] = (
     Row("  vCPUs of the guest", "vcpu_cpu_s", format_duration),
     Row("extra memory, source", "extra_memory_bytes", format_bytes),
 )
-_GUEST_SPEEDS = ("guest_precopy_ms_per_gib", "guest_worst_ms_per_gib")
+_COMPARED = (
+    "guest_precopy_ms_per_gib",
+    "guest_postcopy_ms_per_gib",
+    "guest_worst_ms_per_gib",
+)
 
 
 def verdict_text(
@@ -192,7 +197,7 @@ def _table(prediction: Prediction) -> list[str]:
         if interval is None or middle is None:
             continue
         note = ""
-        if row.quantity in _GUEST_SPEEDS and before:
+        if row.quantity in _COMPARED and before:
             note = f"{middle / before:.3g} x before"
         cells.append((row.label, row.write(middle), _range(interval, row.write), note))
     return aligned(cells)

@@ -1,0 +1,195 @@
+"""Many predictions: a list of scenarios to rows of a table, in processes."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import connection
+from typing import Any
+
+from migmodel.analysis import predict as model
+from migmodel.errors import JobError
+from migmodel.managers import DEFAULT_AFTER_PASSES
+from migmodel.records.prediction import Interval, Prediction
+from migmodel.records.profile import HostProfile
+from migmodel.records.scenario import Scenario
+
+Row = dict[str, Any]
+
+QUANTITIES: tuple[str, ...] = (
+    "total_time_s",
+    "downtime_reported_s",
+    "downtime_stop_resume_s",
+    "downtime_guest_s",
+    "bytes_sent",
+    "passes",
+    "peak_throttle_percent",
+    "source_cpu_s",
+    "destination_cpu_s",
+    "vcpu_cpu_s",
+    "extra_memory_bytes",
+    "postcopy_requests",
+    "guest_before_ms_per_gib",
+    "guest_precopy_ms_per_gib",
+    "guest_postcopy_ms_per_gib",
+    "guest_after_ms_per_gib",
+    "guest_worst_ms_per_gib",
+    "guest_slow_s",
+)
+# Columns of their own; any other QEMU parameter has one under its own name.
+_TABLED_PARAMETERS = frozenset({"max-bandwidth", "downtime-limit"})
+WORTH_A_WORKER = 200  # runs below which a process takes longer to start than they do
+RUNS_PER_TASK = 100  # few enough that an interruption is answered soon
+
+
+def sweep(
+    scenarios: Sequence[Scenario],
+    profile: HostProfile,
+    *,
+    draws: int = 0,
+    seed: int = 0,
+    jobs: int = 1,
+) -> Iterator[Row]:
+    """Predict every scenario.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+        The grid.
+    profile : HostProfile
+        The host.
+    draws : int
+        Replications of each; 0 is the nominal run alone.
+    seed : int
+        The same for every scenario, so that rows differ by their options alone.
+    jobs : int
+        Most processes at a time.
+
+    Yields
+    ------
+    dict
+        One row a scenario, in their order, with the columns that `columns` names.
+
+    Raises
+    ------
+    JobError
+        When a worker process dies.
+    """
+    names = columns(scenarios)
+    work = partial(_row, names=names, profile=profile, draws=draws, seed=seed)
+    runs = len(scenarios) * (draws + 1)
+    jobs = min(jobs, math.ceil(runs / WORTH_A_WORKER), len(scenarios))
+    if jobs <= 1:
+        yield from map(work, scenarios)
+        return
+    executor = ProcessPoolExecutor(
+        jobs,
+        # A forked child of a process with threads (a progress bar has one) can hang.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_live_with_parent,
+    )
+    per_task = min(RUNS_PER_TASK // (draws + 1), len(scenarios) // (4 * jobs))
+    try:
+        yield from executor.map(work, scenarios, chunksize=max(per_task, 1))
+    except BrokenProcessPool:
+        raise JobError(
+            "a worker process died, perhaps for lack of memory; the rows so far are "
+            "kept; try fewer --jobs"
+        ) from None
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def columns(scenarios: Sequence[Scenario]) -> list[str]:
+    """Name the columns of the table: description, verdict, quantities."""
+    description: dict[str, None] = {}
+    for scenario in scenarios:
+        description.update(dict.fromkeys(_description(scenario)))
+    quantities = [
+        name for key in QUANTITIES for name in (key, f"{key}_low", f"{key}_high")
+    ]
+    return [*description, *_RESULT, *quantities]
+
+
+_RESULT = ("profile", "draws", "seed", "verdict", "reason", "completes_probability")
+
+
+def _row(
+    scenario: Scenario,
+    *,
+    names: Sequence[str],
+    profile: HostProfile,
+    draws: int,
+    seed: int,
+) -> Row:
+    prediction = model.predict(scenario, profile, draws=draws, seed=seed)
+    cells = {**_description(scenario), **_result(prediction)}
+    return {name: cells.get(name) for name in names}
+
+
+def _description(scenario: Scenario) -> Row:
+    guest, workload, policy = scenario.guest, scenario.workload, scenario.policy
+    after = policy.after_passes
+    if after is None and policy.technique in ("pause", "postcopy"):
+        after = DEFAULT_AFTER_PASSES
+    return {
+        "name": scenario.name or None,
+        "ram_bytes": guest.ram_bytes,
+        "vcpus": guest.vcpus,
+        "guest": guest.kind,
+        "working_set_bytes": workload.working_set_bytes,
+        "rate_pps": workload.rate_pps,
+        "touch": workload.touch,
+        "policy": policy.technique,
+        "after_passes": after,
+        "max_bandwidth_bytes_per_s": policy.max_bandwidth_bytes_per_s,
+        "downtime_limit_s": policy.downtime_limit_s,
+        "link_bandwidth_bytes_per_s": scenario.link.bandwidth_bytes_per_s,
+        "rtt_s": scenario.link.rtt_s,
+        "transport": scenario.link.transport,
+        "max_time_s": scenario.limits.max_time_s,
+        "max_iters": scenario.limits.max_iters,
+        "qemu_version": scenario.qemu_version,
+        **{
+            name: value
+            for name, value in policy.parameters.items()
+            if name not in _TABLED_PARAMETERS
+        },
+    }
+
+
+def _result(prediction: Prediction) -> Row:
+    cells: Row = {
+        "profile": prediction.profile,
+        "draws": prediction.draws,
+        "seed": prediction.seed,
+        "verdict": prediction.trace.outcome.verdict,
+        "reason": prediction.trace.outcome.reason,
+        "completes_probability": prediction.completes_probability,
+    }
+    for name in QUANTITIES:
+        interval = prediction.quantities.get(name, Interval())
+        cells[name] = interval.nominal
+        cells[f"{name}_low"] = interval.low
+        cells[f"{name}_high"] = interval.high
+    return cells
+
+
+def _live_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
