@@ -1,0 +1,104 @@
+"""Which QEMU is driven, and what version it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from migmodel.errors import InputError
+
+PROGRAM = "qemu-system-x86_64"
+ENVIRONMENT = "MIGMODEL_QEMU"
+_VERSION = re.compile(r"QEMU emulator version ((\d+)\.(\d+)\S*)(?: \(([^)]*)\))?")
+_ANSWER_TIMEOUT_S = 20.0
+
+
+class QemuBinary(msgspec.Struct, frozen=True):
+    """A QEMU that has answered ``--version``.
+
+    Parameters
+    ----------
+    path : Path
+        The program, or a wrapper that ends in it.
+    version : (int, int)
+        Major and minor; compares.
+    version_text : str
+        As QEMU states it, with the distribution's package version.
+    """
+
+    path: Path
+    version: tuple[int, int]
+    version_text: str
+
+    @property
+    def release(self) -> str:
+        """Major and minor as text, like ``10.0``."""
+        return ".".join(map(str, self.version))
+
+
+def find_qemu(explicit: str | None = None) -> QemuBinary:
+    """Find a QEMU and ask for its version.
+
+    Parameters
+    ----------
+    explicit : str or None
+        A file or a program's name. Without it: the environment's MIGMODEL_QEMU, the
+        QEMU 10 that the set-up puts into the user's cache, the PATH.
+
+    Raises
+    ------
+    InputError
+        When there is none, or what was named is no QEMU for x86_64.
+    """
+    named = explicit or os.environ.get(ENVIRONMENT)
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise InputError(f"no QEMU: {named} is no program that can be run")
+        return _ask(Path(found).absolute())
+    cached = _cache_folder() / "qemu" / "10" / PROGRAM
+    if os.access(cached, os.X_OK):
+        return _ask(cached)
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise InputError(
+            f"no {PROGRAM} on the PATH and none in {cached.parent}; set one up with "
+            f"./dev setup qemu, or name one: --qemu FILE or {ENVIRONMENT}=FILE"
+        )
+    return _ask(Path(found).absolute())
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "migmodel"
+
+
+def _ask(path: Path) -> QemuBinary:
+    try:
+        answer = subprocess.run(
+            [path, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_TIMEOUT_S,
+            check=False,
+        )
+    except OSError as error:
+        raise InputError(f"{path} cannot be run: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"{path} is no QEMU: no answer to --version in {_ANSWER_TIMEOUT_S:g} s"
+        ) from None
+    match = _VERSION.search(answer.stdout)
+    if match is None:
+        said = (answer.stdout + answer.stderr).strip().splitlines() or ["nothing"]
+        raise InputError(f"{path} is no QEMU: asked for --version, it said '{said[0]}'")
+    package = f" ({match[4]})" if match[4] else ""
+    version = int(match[2]), int(match[3])
+    return QemuBinary(path, version, match[1] + package)

@@ -1,0 +1,88 @@
+"""The stress guest as QEMU is given it: image, kernel, settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from migmodel.errors import InputError
+from migmodel.records.scenario import GuestKind, Scenario
+from migmodel.units import GIB, PAGE_BYTES, format_bytes
+
+REPORT_MS = 75
+BARE_MAX_RAM_BYTES = 3 * GIB
+_SEED = 1
+_LINUX_CONSOLE = "console=ttyS0 quiet panic=-1"
+
+
+class GuestImage(msgspec.Struct, frozen=True):
+    """A built stress guest.
+
+    Parameters
+    ----------
+    kind : {'bare', 'linux'}
+        Multiboot image, or an initramfs that needs a kernel.
+    image : Path
+        The multiboot image, or the initramfs.
+    kernel : Path or None
+        The kernel of the Linux guest.
+    """
+
+    kind: GuestKind
+    image: Path
+    kernel: Path | None = None
+
+
+def check_guest(scenario: Scenario, image: GuestImage) -> None:
+    """Refuse what the stress guest cannot run.
+
+    Raises
+    ------
+    InputError
+        Names what is wrong and what is allowed.
+    """
+    guest, workload = scenario.guest, scenario.workload
+    if image.kind != guest.kind:
+        raise InputError(
+            f"the scenario asks for the {guest.kind} guest, the image is {image.kind}"
+        )
+    if image.kind == "linux" and image.kernel is None:
+        raise InputError("the Linux guest needs a kernel: --kernel FILE")
+    for file in filter(None, (image.image, image.kernel)):
+        if not file.is_file():
+            raise InputError(f"no such guest image: {file}")
+    if workload.working_set_bytes < guest.vcpus * PAGE_BYTES:
+        raise InputError(
+            "the stress guest touches at least one page a vCPU: give --ws, with a low "
+            "--rate for a guest that is nearly idle"
+        )
+    if guest.kind == "bare" and guest.ram_bytes > BARE_MAX_RAM_BYTES:
+        raise InputError(
+            f"the bare guest has at most {format_bytes(BARE_MAX_RAM_BYTES)} of RAM, "
+            f"not {format_bytes(guest.ram_bytes)}: use --guest linux"
+        )
+
+
+def guest_argv(
+    scenario: Scenario, image: GuestImage, tsc_mhz: float | None
+) -> list[str]:
+    """QEMU's arguments that load the guest with its settings (stress/README.md)."""
+    workload = scenario.workload
+    settings: dict[str, int | str] = {
+        "ws": workload.working_set_bytes // PAGE_BYTES * PAGE_BYTES,
+        "rate": 0 if workload.rate_pps is None else max(1, round(workload.rate_pps)),
+        "touch": workload.touch,
+        "content": "random",
+        "report_ms": REPORT_MS,
+        "seed": _SEED,
+        "cpus": scenario.guest.vcpus,
+    }
+    if tsc_mhz is not None:
+        settings["mhz"] = f"{tsc_mhz:.4f}"
+    words = " ".join(f"{name}={value}" for name, value in settings.items())
+    if image.kind == "bare":
+        return ["-kernel", str(image.image.absolute()), "-append", words]
+    argv = ["-kernel", str(image.kernel and image.kernel.absolute())]
+    argv += ["-initrd", str(image.image.absolute())]
+    return [*argv, "-append", f"{_LINUX_CONSOLE} -- {words}"]

@@ -1,0 +1,229 @@
+"""The migration itself: set up both sides, start it, watch it, let managers act."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from migmodel.errors import QemuError
+from migmodel.managers import Manager, managers_for
+from migmodel.qemu.monitor import RefusedError
+from migmodel.qemu.options import DriverOptions, ProgressHandler
+from migmodel.qemu.session import Session
+from migmodel.records.scenario import Scenario
+from migmodel.records.status import (
+    Action,
+    Cancel,
+    MigrationStatus,
+    PauseGuest,
+    SetParameters,
+    StartPostcopy,
+)
+from migmodel.units import MS_PER_S
+
+SOCKET_NAME = "migration.sock"  # in the run's private folder, where QEMU runs
+FINAL = ("completed", "failed", "cancelled", "postcopy-paused")
+_SETTLED_VALUES_S = 2.0  # total-time may be 0 just after completion
+_SETTLED_VALUES_POLL_S = 0.01
+
+
+class Migration:
+    """One migration over a session.
+
+    Attributes
+    ----------
+    cancel_reason : str or None
+        Why a manager cancelled it.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        scenario: Scenario,
+        options: DriverOptions,
+        on_progress: ProgressHandler,
+    ) -> None:
+        self.cancel_reason: str | None = None
+        self._session = session
+        self._scenario = scenario
+        self._options = options
+        self._on_progress = on_progress
+        self._uri = ""
+        self._paused = False
+        self._source_ended = asyncio.Event()
+        self._destination_completed = asyncio.Event()
+        self._destination_runs = asyncio.Event()
+        session.on_event = self._see
+
+    async def prepare(self) -> None:
+        """Set capabilities and parameters on both sides and open the destination."""
+        policy = self._scenario.policy
+        capabilities = [
+            {"capability": name, "state": state}
+            for name, state in {**policy.all_capabilities, "events": True}.items()
+        ]
+        destination = self._session.destination
+        for side in (self._session.source, destination):
+            arguments = {"capabilities": capabilities}
+            await side.execute("migrate-set-capabilities", arguments)
+            if policy.parameters:
+                await side.execute("migrate-set-parameters", dict(policy.parameters))
+        if self._scenario.link.transport == "unix":
+            self._uri = f"unix:{SOCKET_NAME}"
+            await destination.execute("migrate-incoming", {"uri": self._uri})
+            return
+        await destination.execute("migrate-incoming", {"uri": "tcp:127.0.0.1:0"})
+        listening = await destination.execute("query-migrate")
+        port = listening["socket-address"][0]["port"]
+        self._uri = f"tcp:127.0.0.1:{port}"
+
+    async def run(self) -> None:
+        """Migrate, to whatever end.
+
+        Raises
+        ------
+        QemuError
+            When a QEMU hangs, refuses, or the time-out passes.
+        """
+        self._session.sample_cpu()
+        self._session.recording.start()
+        await self._session.source.execute("migrate", {"uri": self._uri})
+        continuing = asyncio.ensure_future(self._continue_destination())
+        try:
+            status = await self._watch()
+            self._session.sample_cpu()
+            if status == "completed":
+                await self._final_values()
+                await self._until_destination_runs(continuing)
+            elif status == "cancelled" and self._paused:
+                await self._session.source.execute("cont")
+        finally:
+            continuing.cancel()
+
+    async def ask_destination(self) -> None:
+        """Record the destination's own figures, as of post-copy."""
+        sent_s = time.monotonic()
+        reply = await self._session.destination.execute("query-migrate")
+        self._session.recording.destination_queries.append(
+            [sent_s, time.monotonic(), reply]
+        )
+
+    def _see(self, side: str, event: dict[str, Any]) -> None:
+        name, status = event.get("event"), event.get("data", {}).get("status")
+        if side == "source" and name == "MIGRATION" and status in FINAL:
+            self._session.sample_cpu()  # before the migration's threads are forgotten
+            self._source_ended.set()
+        elif side == "destination" and name == "RESUME":
+            self._destination_runs.set()
+        elif side == "destination" and name == "MIGRATION" and status == "completed":
+            self._destination_completed.set()
+
+    async def _watch(self) -> str:
+        """Poll and let the managers act until it has ended; answers its status."""
+        started_s = time.monotonic()
+        due = [(started_s, manager) for manager in managers_for(self._scenario)]
+        next_s = started_s
+        while True:
+            status = await self._query()
+            self._on_progress("migrating", status)
+            if status.status in FINAL:
+                return status.status
+            due = [await self._ask(manager, at, status) for at, manager in due]
+            now_s = time.monotonic()
+            if now_s - started_s > self._options.timeout_s:
+                raise QemuError(
+                    f"the migration had not ended after {self._options.timeout_s:g} s "
+                    "(--timeout)"
+                )
+            next_s = max(next_s + self._options.poll_interval_s, now_s)
+            await self._sleep_until(next_s)
+
+    async def _sleep_until(self, at_s: float) -> None:
+        """Sleep, but wake up when the migration ends."""
+        pause_s = at_s - time.monotonic()
+        if self._source_ended.is_set():
+            await asyncio.sleep(min(pause_s, _SETTLED_VALUES_POLL_S))
+            return
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._source_ended.wait()
+        except TimeoutError:
+            pass
+
+    async def _query(self) -> MigrationStatus:
+        sent_s = time.monotonic()
+        reply = await self._session.source.execute("query-migrate")
+        answered_s = time.monotonic()
+        recording = self._session.recording
+        recording.queries.append([sent_s, answered_s, reply])
+        return status_of(reply, answered_s - (recording.started_s or sent_s))
+
+    async def _ask(
+        self, manager: Manager, due_s: float, status: MigrationStatus
+    ) -> tuple[float, Manager]:
+        now_s = time.monotonic()
+        if now_s < due_s:
+            return due_s, manager
+        for action in manager.decide(status):
+            self._session.recording.action(action)
+            await self._act(action)
+        return max(due_s + manager.poll_interval_s, now_s), manager
+
+    async def _act(self, action: Action) -> None:
+        source = self._session.source
+        if isinstance(action, SetParameters):
+            await source.execute("migrate-set-parameters", dict(action.parameters))
+        elif isinstance(action, StartPostcopy):
+            await source.execute("migrate-start-postcopy")
+        elif isinstance(action, PauseGuest):
+            await source.execute("stop")
+            self._paused = True
+        elif isinstance(action, Cancel):
+            self.cancel_reason = action.reason
+            try:
+                await source.execute("migrate_cancel")
+            except RefusedError:  # post-copy has begun since the last poll
+                self.cancel_reason = None
+
+    async def _continue_destination(self) -> None:
+        """Start the guest where it came to: paused before, it arrives paused."""
+        await self._destination_completed.wait()
+        if self._paused:
+            await self._session.destination.execute("cont")
+
+    async def _final_values(self) -> None:
+        """Query until the figures of the whole migration are there."""
+        give_up_s = time.monotonic() + _SETTLED_VALUES_S
+        while time.monotonic() < give_up_s:
+            reply = self._session.recording.queries[-1][2]
+            if reply.get("total-time") and "downtime" in reply:
+                return
+            await asyncio.sleep(_SETTLED_VALUES_POLL_S)
+            await self._query()
+
+    async def _until_destination_runs(self, continuing: asyncio.Future[None]) -> None:
+        try:
+            async with asyncio.timeout(self._options.reply_timeout_s):
+                await continuing
+                await self._destination_runs.wait()
+        except TimeoutError:
+            raise QemuError(
+                "the migration completed, but the destination's guest never ran"
+            ) from None
+
+
+def status_of(reply: dict[str, Any], elapsed_s: float) -> MigrationStatus:
+    """What managers are shown, from an answer to query-migrate."""
+    ram = reply.get("ram", {})
+    expected_ms = reply.get("expected-downtime")
+    return MigrationStatus(
+        status=reply.get("status", "none"),
+        elapsed_s=elapsed_s,
+        dirty_sync_count=ram.get("dirty-sync-count", 0),
+        remaining_bytes=ram.get("remaining", 0),
+        total_bytes=ram.get("total", 0),
+        transferred_bytes=ram.get("transferred", 0),
+        throttle_percent=reply.get("cpu-throttle-percentage"),
+        expected_downtime_s=None if expected_ms is None else expected_ms / MS_PER_S,
+    )
