@@ -25,10 +25,13 @@ from migmodel.units import MS_PER_S, PAGE_BYTES
 
 Process = Generator[simpy.Event, Any, None]
 _EPSILON = 1e-9
-# A pass that repeats itself so often, with nothing left that could change it, will
-# repeat itself for ever.
-STEADY_PASSES = 12
+# When so many syncs find no less than as many before them, with nothing left that could
+# change it and the threshold out of reach, it will be so for ever.
+STEADY_SYNCS = 8
+STEADY_TOLERANCE = 0.02
 STEADY_S = 5.0
+NEAR_THRESHOLD = 1.5
+PATIENCE_SYNCS = 300  # near the threshold: luck has had its chances
 
 
 @dataclass(slots=True)
@@ -70,8 +73,8 @@ class Plan:
         return whole * self.turn_pages + min(rest, self.turn_pages)
 
 
-class PassMark(NamedTuple):
-    """How things stood at the end of a pass."""
+class SyncMark(NamedTuple):
+    """How things stood at a sync."""
 
     time_s: float
     pending_bytes: float
@@ -125,7 +128,7 @@ class Migration:
         self._pass_start_s = 0.0
         self._pass_pending = 0.0
         self._pass_bytes = 0.0
-        self._marks: list[PassMark] = []
+        self._marks: list[SyncMark] = []
         self.repeating = False
         self.process: simpy.Process | None = None
         self.changed = self.env.event()
@@ -375,6 +378,7 @@ class Migration:
         self.recorder.event(now, "MIGRATION_PASS", str(self.sync_count))
         if now > self._last_rate_s + throttle.PERIOD_S:
             self._judge_period(now)
+        self._watch_for_never(now)
         self.sample()
         self.announce()
         return new_pages
@@ -420,32 +424,40 @@ class Migration:
             self._pass_pending,
             self.sent_bytes - self._pass_bytes,
         )
-        self._watch_for_never(now)
         self._pass_start_s = now
         self._pass_pending = self.pending_bytes
         self._pass_bytes = self.sent_bytes
 
     def _watch_for_never(self, now: float) -> None:
-        """Certain that nothing will change: the same pass, over and over."""
-        mark = PassMark(
-            now,
-            self.pending_bytes,
-            self.sent_bytes,
-            self.sync_count,
-            self.machine.throttle_percent,
-            self._hits,
+        """Certain that nothing will change: the same syncs, over and over."""
+        self._marks.append(
+            SyncMark(
+                now,
+                self.pending_bytes,
+                self.sent_bytes,
+                self.sync_count,
+                self.machine.throttle_percent,
+                self._hits,
+            )
         )
-        self._marks.append(mark)
-        recent = self._marks[-STEADY_PASSES:]
-        first = recent[0]
-        manager_to_act = self.scenario.policy.technique in ("pause", "postcopy")
-        self.certain_never = (
-            len(recent) == STEADY_PASSES
-            and not manager_to_act
-            and (mark.throttle, mark.hits) == (first.throttle, first.hits)
-            and min(m.pending_bytes for m in recent) >= first.pending_bytes * 0.999
-            # Long enough for auto-converge to have judged several periods.
-            and (now - first.time_s > STEADY_S or not self._can_step())
+        if self.scenario.policy.technique in ("pause", "postcopy"):
+            return  # a manager will end it
+        recent = self._marks[-2 * STEADY_SYNCS :]
+        if len(recent) < 2 * STEADY_SYNCS:
+            return
+        first, last = recent[0], recent[-1]
+        older = min(mark.pending_bytes for mark in recent[:STEADY_SYNCS])
+        newer = min(mark.pending_bytes for mark in recent[STEADY_SYNCS:])
+        if self._can_step():
+            # Quiet for long enough for auto-converge to have judged several periods.
+            quiet = (first.throttle, first.hits) == (last.throttle, last.hits)
+            quiet = quiet and now - first.time_s > STEADY_S
+        else:
+            quiet = first.throttle == last.throttle
+        far = newer > NEAR_THRESHOLD * self._threshold_bytes
+        steady = newer >= older * (1 - STEADY_TOLERANCE)
+        self.certain_never = quiet and (
+            (steady and far) or len(self._marks) >= PATIENCE_SYNCS
         )
 
     def _can_step(self) -> bool:
@@ -461,7 +473,7 @@ class Migration:
             self.status = "never"
             self.end_s = self.env.now
             return
-        first, last = self._marks[-STEADY_PASSES], self._marks[-1]
+        first, last = self._marks[-STEADY_SYNCS], self._marks[-1]
         cycle_s = last.time_s - first.time_s
         syncs = last.sync_count - first.sync_count
         cycles = float("inf")
