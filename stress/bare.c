@@ -117,7 +117,7 @@ static uint64_t ram_end(const struct multiboot *boot)
 
 static void first_vcpu(void)
 {
-    const struct multiboot *boot = (const struct multiboot *)(uintptr_t)boot_information;
+    const struct multiboot *boot = (const void *)(uintptr_t)boot_information;
     const char *arguments = "";
     uint64_t base = ((uintptr_t)image_end + 0x1fffff) & ~0x1fffffull, end;
 
@@ -126,8 +126,9 @@ static void first_vcpu(void)
         arguments = workload_arguments((const char *)(uintptr_t)boot->command_line);
     workload_configure(&set, arguments);
     end = ram_end(boot);
-    if (end < base || set.ws_bytes > end - base)
-        workload_fail("ws is more than the RAM below 4 GiB has room for", "");
+    if (end < base || set.ws_bytes > end - base ||
+        set.still_bytes > end - base - set.ws_bytes)
+        workload_fail("ws (and still) is more than the RAM has room for", "");
     start_others();
     workload_announce("bare", &set, (void *)(uintptr_t)base, base);
     begin = 1;

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .summary import ThreadSummary
 
 MIB = 1 << 20
-SIZE_FACTORS = {"": 1 << 30, "k": 1 << 10, "m": MIB, "g": 1 << 30}
-SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)(?:i?b)?", re.IGNORECASE)
+SIZE_FACTORS = {"": 1 << 30, "b": 1, "k": 1 << 10, "m": MIB, "g": 1 << 30}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:(b)|([kmg])(?:i?b)?)?", re.IGNORECASE)
 BARE_MAX_BYTES = 3 << 30
 # What a guest needs beside its working set; Linux unpacks itself there as well.
 BESIDE_BYTES = {"bare": 16 * MIB, "linux": 256 * MIB}
@@ -37,11 +37,12 @@ KERNEL = click.option(
 
 
 def size(text: str) -> int:
-    """Read a memory size in bytes: ``512m``, ``1.5g``; a number alone is GiB."""
+    """Read a memory size in bytes: ``512m``, ``4096b``; a number alone is GiB."""
     match = SIZE.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"{text!r} is no size; write 512m, 1.5g or 2 (GiB)")
-    return round(float(match[1]) * SIZE_FACTORS[match[2].lower()])
+    unit = match[2] or match[3] or ""
+    return round(float(match[1]) * SIZE_FACTORS[unit.lower()])
 
 
 @click.group()

@@ -49,12 +49,15 @@ static void open_console(void)
     }
 }
 
-/* Settings are the words that the kernel hands on from behind its `--`. */
+/* Settings are the words that the kernel hands on from behind its `--`; those without
+ * a value are its own, which it hands on as well when it does not know them. */
 static void join(char *text, char **words)
 {
     char *end = text + ARGUMENT_BYTES - 2;
 
     for (; *words; words++) {
+        if (!strchr(*words, '='))
+            continue;
         for (const char *at = *words; *at; at++)
             if (text < end)
                 *text++ = *at;
@@ -65,22 +68,23 @@ static void join(char *text, char **words)
     *text = 0;
 }
 
-/* Huge pages where they can be had, as bare metal has them; all there before the start. */
-static void *working_set(uint64_t bytes)
+/* All there before the start; in huge pages where they can be had, as on bare metal. */
+static void *filled_memory(uint64_t bytes)
 {
     struct sysinfo info;
     char *memory;
 
-    if (sysinfo(&info) || bytes + RESERVE_BYTES > (uint64_t)info.freeram * info.mem_unit)
-        workload_fail("ws is more than the free RAM, less 16 MiB, has room for", "");
+    sysinfo(&info);
+    if (bytes + RESERVE_BYTES > (uint64_t)info.freeram * info.mem_unit)
+        workload_fail("ws (and still) is more than the free RAM has room for", "");
     memory = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
-        workload_fail("no memory for ws", "");
-    memory = (char *)(((uintptr_t)memory + HUGE_BYTES - 1) & ~(uintptr_t)(HUGE_BYTES - 1));
+        workload_fail("no memory for ws and still", "");
+    memory += -(uintptr_t)memory % HUGE_BYTES;
     madvise(memory, bytes, MADV_HUGEPAGE);
     if (mlock(memory, bytes))
-        workload_fail("cannot lock ws into memory", "");
+        workload_fail("cannot lock ws and still into memory", "");
     return memory;
 }
 
@@ -110,7 +114,7 @@ int main(int argc, char **argv)
     workload_configure(&set, arguments);
     if (set.cpus > (uint64_t)get_nprocs())
         workload_fail("the machine has fewer vCPUs than cpus= says", "");
-    memory = working_set(set.ws_bytes);
+    memory = filled_memory(set.ws_bytes + set.still_bytes);
     workload_announce("linux", &set, memory, 0);
     for (uintptr_t cpu = 1; cpu < set.cpus; cpu++)
         if (pthread_create(&id, NULL, thread, (void *)cpu))

@@ -166,6 +166,8 @@ static void set_one(struct settings *set, const char *token)
 
     if ((value = value_of(token, "ws=")))
         set->ws_bytes = number(value, "ws");
+    else if ((value = value_of(token, "still=")))
+        set->still_bytes = number(value, "still");
     else if ((value = value_of(token, "rate=")))
         set->rate_pps = number(value, "rate");
     else if ((value = value_of(token, "seed=")))
@@ -182,7 +184,7 @@ static void set_one(struct settings *set, const char *token)
         set->content = choice(value, content_names, 1, "content is random");
     else
         workload_fail("unknown setting; known are ",
-                      "ws rate touch content report_ms mhz seed cpus");
+                      "ws still rate touch content report_ms mhz seed cpus");
 }
 
 void workload_configure(struct settings *set, const char *arguments)
@@ -203,6 +205,10 @@ void workload_configure(struct settings *set, const char *arguments)
         workload_fail("report_ms is 50 to 1000", "");
     if (set->ws_bytes % PAGE_BYTES || set->ws_bytes / PAGE_BYTES < set->cpus)
         workload_fail("ws is a multiple of 4096 bytes, at least a page a vCPU", "");
+    if (set->still_bytes % PAGE_BYTES)
+        workload_fail("still is a multiple of 4096 bytes", "");
+    if (set->ws_bytes >> 46 || set->still_bytes >> 46)
+        workload_fail("ws and still are less than 64 TiB", "");
     if (set->rate_pps > 1000000000)
         workload_fail("rate is at most 1000000000 pages/s", "");
     if (!set->tsc_hz)
@@ -246,6 +252,7 @@ void workload_announce(const char *kind, const struct settings *set, void *memor
     put_number(&line, " page_bytes=", PAGE_BYTES);
     put_number(&line, " base=", base);
     put_number(&line, " seed=", set->seed);
+    put_number(&line, " still_bytes=", set->still_bytes);
     send(&line);
 }
 
@@ -371,8 +378,13 @@ static inline void wait_until_due(struct thread *t)
 /* All threads fill their share, then begin together. */
 static void fill(struct thread *t)
 {
+    uint64_t swept = shared.set.ws_bytes / PAGE_BYTES;
+    uint64_t filled = swept + shared.set.still_bytes / PAGE_BYTES;
+
     for (uint64_t i = 0; i < t->page_count; i++)
         write_page(t, t->first_page + i);
+    for (uint64_t page = swept + t->cpu; page < filled; page += shared.set.cpus)
+        write_page(t, page);
     __atomic_add_fetch(&shared.filled, 1, __ATOMIC_SEQ_CST);
     if (t->cpu == 0) {
         struct line line;

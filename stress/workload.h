@@ -15,6 +15,7 @@ enum content { CONTENT_RANDOM };
 
 struct settings {
     uint64_t ws_bytes;
+    uint64_t still_bytes; /* after the working set: filled as well, touched no more */
     uint64_t rate_pps; /* all vCPUs together; 0 is full speed */
     uint64_t seed;
     uint64_t cpus;
