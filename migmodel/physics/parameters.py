@@ -24,6 +24,9 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "page_destination_s": ParameterSpec(
         "CPU time of the destination for a normal page", 1e-8, 1e-4
     ),
+    "fresh_page_s": ParameterSpec(
+        "more of it for a page that the destination holds no memory for yet", 0, 1e-3
+    ),
     "zero_page_source_s": ParameterSpec(
         "CPU time of the migration thread for a zero page", 1e-9, 1e-4
     ),

@@ -106,6 +106,7 @@ _RUN_COSTS = frozenset(
     {
         "page_source_s",
         "page_destination_s",
+        "fresh_page_s",
         "zero_page_source_s",
         "zero_page_destination_s",
         "postcopy_page_s",

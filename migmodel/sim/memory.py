@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,14 @@ Array = NDArray[np.float64]
 
 SHARE_SEGMENTS = 1024  # over all sweeping threads; the rest of RAM needs few
 REST_SEGMENTS = 8
+
+
+class PageKind(IntEnum):
+    """What sending a page costs depends on this."""
+
+    NORMAL = 0  # the destination has an older copy
+    FRESH = 1  # never sent before: the destination must find memory for it
+    ZERO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class Memory:
     ) -> None:
         sharing = sum(1 for stretch in stretches if stretch.vcpu is not None)
         lengths: list[Array] = []
-        zero: list[NDArray[np.bool_]] = []
+        kinds: list[NDArray[np.int8]] = []
         self.shares: dict[int, slice] = {}
         count = 0
         for stretch in stretches:
@@ -65,10 +74,11 @@ class Memory:
                 parts = max(SHARE_SEGMENTS // sharing, 16)
                 self.shares[stretch.vcpu] = slice(count, count + parts)
             lengths.append(np.full(parts, stretch.pages / parts))
-            zero.append(np.full(parts, stretch.zero))
+            kind = PageKind.ZERO if stretch.zero else PageKind.FRESH
+            kinds.append(np.full(parts, kind, dtype=np.int8))
             count += parts
         self.length: Array = np.concatenate(lengths)
-        self.zero: NDArray[np.bool_] = np.concatenate(zero)
+        self.kind: NDArray[np.int8] = np.concatenate(kinds)
         self.dirty: Array = np.ones(count)
         self.total_pages = float(self.length.sum())
         self._chunk: NDArray[np.int64] | None = None
@@ -77,7 +87,7 @@ class Memory:
             self._chunk = (begin / chunk_pages).astype(np.int64)
         self.protected_at: Array | float = 0.0
         self._cursor = 0
-        self._zero_left = bool(self.zero.any())
+        self._mixed = True  # some set pages are not NORMAL
         self.begin_walk()
 
     # -- the walk --
@@ -91,14 +101,16 @@ class Memory:
         self._cumulative: Array = weight.cumsum()
         self._total = float(self._cumulative[-1])
         self._sent = 0.0
-        self._runs = self._kind_runs() if self._zero_left else [(self._total, False)]
+        self._runs = [(self._total, PageKind.NORMAL)]
+        if self._mixed:
+            self._runs = self._kind_runs()
 
-    def _kind_runs(self) -> list[tuple[float, bool]]:
+    def _kind_runs(self) -> list[tuple[float, PageKind]]:
         """Ends of runs of one page kind, as cumulative set pages of the walk."""
-        zero = np.roll(self.zero, -self._cursor)
-        ends = np.flatnonzero(zero[1:] != zero[:-1])
-        runs = [(float(self._cumulative[end]), bool(zero[end])) for end in ends]
-        runs.append((self._total, bool(zero[-1])))
+        kind = np.roll(self.kind, -self._cursor)
+        ends = np.flatnonzero(kind[1:] != kind[:-1])
+        runs = [(float(self._cumulative[end]), PageKind(kind[end])) for end in ends]
+        runs.append((self._total, PageKind(kind[-1])))
         return runs
 
     @property
@@ -106,12 +118,12 @@ class Memory:
         """Set pages."""
         return max(self._total - self._sent, 0.0)
 
-    def next_run(self) -> tuple[float, bool]:
-        """Set pages ahead of the cursor that are of one kind, and whether zero."""
-        for end, zero in self._runs:
+    def next_run(self) -> tuple[float, PageKind]:
+        """Set pages ahead of the cursor that are of one kind, and their kind."""
+        for end, kind in self._runs:
             if end - self._sent > 1e-6:
-                return end - self._sent, zero
-        return 0.0, False
+                return end - self._sent, kind
+        return 0.0, PageKind.NORMAL
 
     def take(self, pages: float) -> None:
         """Send so many set pages, in order."""
@@ -125,22 +137,24 @@ class Memory:
             self.protected_at = self._chunk_touches(self._chunk)
         count = len(self.dirty)
         passed = int(np.searchsorted(self._cumulative, self._sent, side="right"))
-        cursor = self._cursor
-        end = cursor + passed
         if passed >= count:
-            self.dirty[:] = 0.0
-            self._zero_left = False
-            end = cursor
-        else:
-            self.dirty[cursor : min(end, count)] = 0.0
-            if end >= count:
-                self.dirty[: end - count] = 0.0
-            index = end % count
-            left = float(self._cumulative[passed]) - self._sent
-            self.dirty[index] = left / self.length[index]
-            if self._zero_left:
-                self._zero_left = bool((self.dirty[self.zero] > 0).any())
+            self._pass_over(slice(0, count))
+            return
+        end = self._cursor + passed
+        self._pass_over(slice(self._cursor, min(end, count)))
+        self._pass_over(slice(0, max(end - count, 0)))
         self._cursor = end % count
+        left = float(self._cumulative[passed]) - self._sent
+        self.dirty[self._cursor] = left / self.length[self._cursor]
+        if self._mixed:
+            self._mixed = bool((self.dirty[self.kind != PageKind.NORMAL] > 0).any())
+
+    def _pass_over(self, segments: slice) -> None:
+        """All set pages of these segments are sent."""
+        self.dirty[segments] = 0.0
+        if self._mixed:
+            kind = self.kind[segments]
+            kind[kind == PageKind.FRESH] = PageKind.NORMAL
 
     def _chunk_touches(self, chunk: NDArray[np.int64]) -> Array:
         """When in the walk (0 to 1) each segment's protection was renewed.

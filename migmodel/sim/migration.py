@@ -20,6 +20,7 @@ from migmodel.records import Scenario
 from migmodel.records.parameters import ParameterValue
 from migmodel.sim.host import Host
 from migmodel.sim.machine import Machine
+from migmodel.sim.memory import PageKind
 from migmodel.sim.recorder import Recorder
 from migmodel.units import MS_PER_S, PAGE_BYTES
 
@@ -50,8 +51,8 @@ class Plan:
         Speed within the turn's burst.
     page_bytes : float
         Bytes on the wire a page.
-    zero : bool
-        The pages are zero pages.
+    kind : PageKind
+        What kind of pages.
     """
 
     start_s: float
@@ -60,7 +61,7 @@ class Plan:
     turn_pages: float
     pages_per_s: float
     page_bytes: float
-    zero: bool
+    kind: PageKind
     done_pages: float = 0.0
 
     def pages_at(self, now_s: float) -> float:
@@ -71,6 +72,13 @@ class Plan:
             return self.turns * self.turn_pages
         rest = (elapsed - whole * self.turn_s) * self.pages_per_s
         return whole * self.turn_pages + min(rest, self.turn_pages)
+
+
+def page_bytes(kind: PageKind) -> int:
+    """Bytes that a page of this kind takes on the wire."""
+    if kind is PageKind.ZERO:
+        return wire.ZERO_PAGE_BYTES
+    return wire.NORMAL_PAGE_BYTES
 
 
 class SyncMark(NamedTuple):
@@ -204,55 +212,50 @@ class Migration:
 
     # -- sending --
 
-    def pipeline(self, zero: bool, page_rate_limit: float) -> Pipeline:
+    def pipeline(self, kind: PageKind, page_rate_limit: float) -> Pipeline:
         """CPU costs of the page stream, and the pages/s that are asked for."""
         host = self.host
-        page_bytes = wire.ZERO_PAGE_BYTES if zero else wire.NORMAL_PAGE_BYTES
         link = host["link_bytes_per_s"]
         own = self.scenario.link.bandwidth_bytes_per_s
-        limit = min(link, own or link) / page_bytes
-        if zero:
+        limit = min(min(link, own or link) / page_bytes(kind), page_rate_limit)
+        if kind is PageKind.ZERO:
             return Pipeline(
-                host["zero_page_source_s"],
-                host["zero_page_destination_s"],
-                min(limit, page_rate_limit),
+                host["zero_page_source_s"], host["zero_page_destination_s"], limit
             )
-        return Pipeline(
-            host["page_source_s"],
-            host["page_destination_s"],
-            min(limit, page_rate_limit),
-        )
+        destination_s = host["page_destination_s"]
+        if kind is PageKind.FRESH:
+            destination_s += host["fresh_page_s"]
+        return Pipeline(host["page_source_s"], destination_s, limit)
 
     def postcopy_pipeline(self, page_rate_limit: float) -> Pipeline:
         """The stream into a running destination, where each page is placed."""
-        plain = self.pipeline(False, page_rate_limit)
+        plain = self.pipeline(PageKind.NORMAL, page_rate_limit)
         return Pipeline(
             plain.source_s, self.host["postcopy_page_s"], plain.page_rate_limit
         )
 
     def _iterate(self) -> Process:
         """Plan what happens next, let it happen, lay it down."""
-        run_pages, zero = self.memory.next_run()
+        run_pages, kind = self.memory.next_run()
         window_pages = wire.window_pages(
             int(self.parameter("max-bandwidth")), self.rules.counts_at_flush
         )
-        page_bytes = wire.ZERO_PAGE_BYTES if zero else wire.NORMAL_PAGE_BYTES
-        window_pages *= wire.NORMAL_PAGE_BYTES / page_bytes
+        window_pages *= wire.NORMAL_PAGE_BYTES / page_bytes(kind)
         window_s = wire.WINDOW_S + self.host["wakeup_s"]
         self.machine.advance(self.env.now)
         contended = self.machine.set_stream(
-            self.pipeline(zero, window_pages / window_s)
+            self.pipeline(kind, window_pages / window_s)
         )
         limited = contended >= window_pages / window_s * (1 - 1e-6)
         # A stream kept below its fair share gets a CPU when it wants it.
-        free = self.pipeline(zero, float("inf"))
+        free = self.pipeline(kind, float("inf"))
         burst = contended
         if limited:
             burst = min(
                 1 / max(free.source_s, free.destination_s), free.page_rate_limit
             )
         self._plan = self._next_plan(
-            run_pages, window_pages, window_s, burst, page_bytes, zero, limited
+            run_pages, window_pages, window_s, burst, kind, limited
         )
         plan = self._plan
         try:
@@ -276,19 +279,19 @@ class Migration:
         window_pages: float,
         window_s: float,
         burst: float,
-        page_bytes: float,
-        zero: bool,
+        kind: PageKind,
         limited: bool,
     ) -> Plan:
         now = self.env.now
-        used = self._window_bytes / page_bytes
+        wire_bytes = page_bytes(kind)
+        used = self._window_bytes / wire_bytes
         if limited:
             turns = 0
             if used == 0:
-                rate = window_pages * page_bytes / window_s
+                rate = window_pages * wire_bytes / window_s
                 turns = self._alike_turns(run_pages, window_pages, rate)
             if turns > 1:
-                return Plan(now, turns, window_s, window_pages, burst, page_bytes, zero)
+                return Plan(now, turns, window_s, window_pages, burst, wire_bytes, kind)
             pages = min(max(window_pages - used, 0.0), run_pages)
             if pages < run_pages or used + pages >= window_pages:
                 # The budget is used up: sleep until the window closes.
@@ -296,13 +299,13 @@ class Migration:
                 turn_s = max(end - now, _EPSILON)
             else:
                 turn_s = pages / burst
-            return Plan(now, 1, turn_s, pages, burst, page_bytes, zero)
+            return Plan(now, 1, turn_s, pages, burst, wire_bytes, kind)
         turn_pages = burst * wire.ITERATE_S
-        turns = self._alike_turns(run_pages, turn_pages, burst * page_bytes)
+        turns = self._alike_turns(run_pages, turn_pages, burst * wire_bytes)
         if turns > 1:
-            return Plan(now, turns, wire.ITERATE_S, turn_pages, burst, page_bytes, zero)
+            return Plan(now, turns, wire.ITERATE_S, turn_pages, burst, wire_bytes, kind)
         pages = min(turn_pages, run_pages)
-        return Plan(now, 1, pages / burst, pages, burst, page_bytes, zero)
+        return Plan(now, 1, pages / burst, pages, burst, wire_bytes, kind)
 
     def _alike_turns(
         self, run_pages: float, turn_pages: float, bytes_per_s: float
@@ -333,9 +336,9 @@ class Migration:
         bytes_ = pages * plan.page_bytes
         self.sent_bytes += bytes_
         self._window_bytes += bytes_
-        kind = "zero_page" if plan.zero else "page"
-        self.source_cpu_s += pages * self.host[f"{kind}_source_s"]
-        self.destination_cpu_s += pages * self.host[f"{kind}_destination_s"]
+        costs = self.pipeline(plan.kind, float("inf"))
+        self.source_cpu_s += pages * costs.source_s
+        self.destination_cpu_s += pages * costs.destination_s
 
     def _close_window(self, limited: bool) -> None:
         """Bandwidth of the window, and the threshold that follows from it."""

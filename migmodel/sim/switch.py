@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from migmodel.physics import wire
 from migmodel.physics.faults import front_rate_pps
-from migmodel.sim.migration import Migration, Process
+from migmodel.sim.memory import PageKind
+from migmodel.sim.migration import Migration, Process, page_bytes
 
 
 def _stop_guest(migration: Migration) -> Process:
@@ -43,15 +44,14 @@ def complete(migration: Migration) -> Process:
     rest_bytes = 0.0
     rate_bytes = float("inf")
     while memory.pending_pages > 0:
-        pages, zero = memory.next_run()
-        pipeline = migration.pipeline(zero, float("inf"))
+        pages, kind = memory.next_run()
+        pipeline = migration.pipeline(kind, float("inf"))
         rate = migration.machine.set_stream(pipeline)
-        page_bytes = wire.ZERO_PAGE_BYTES if zero else wire.NORMAL_PAGE_BYTES
         yield from migration.hold(pages / rate)
         memory.take(pages)
-        rest_bytes += pages * page_bytes
-        rate_bytes = rate * page_bytes
-        migration.sent_bytes += pages * page_bytes
+        rest_bytes += pages * page_bytes(kind)
+        rate_bytes = rate * page_bytes(kind)
+        migration.sent_bytes += pages * page_bytes(kind)
         migration.source_cpu_s += pages * pipeline.source_s
         migration.destination_cpu_s += pages * pipeline.destination_s
     migration.machine.set_stream(None)
@@ -137,10 +137,11 @@ def _push(migration: Migration) -> Process:
     while memory.pending_pages > 0:
         machine.advance(env.now)
         fronts = [vcpu for vcpu, pages in missing.items() if pages >= 1]
-        run_pages, zero = memory.next_run()
-        zero = zero and not fronts
-        pipeline = migration.pipeline(zero, limit_pps)
-        if not zero:
+        run_pages, kind = memory.next_run()
+        if fronts:
+            kind = PageKind.NORMAL
+        pipeline = migration.pipeline(kind, limit_pps)
+        if kind is not PageKind.ZERO:
             pipeline = migration.postcopy_pipeline(limit_pps)
         rate = machine.set_stream(pipeline)
         pages = run_pages
@@ -164,8 +165,7 @@ def _push(migration: Migration) -> Process:
         machine.advance(env.now)
         machine.follow_stream([], None)
         memory.take(pages)
-        page_bytes = wire.ZERO_PAGE_BYTES if zero else wire.NORMAL_PAGE_BYTES
-        migration.sent_bytes += pages * page_bytes
+        migration.sent_bytes += pages * page_bytes(kind)
         migration.source_cpu_s += pages * pipeline.source_s
         migration.destination_cpu_s += pages * pipeline.destination_s
         migration.sample()
