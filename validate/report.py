@@ -1,0 +1,170 @@
+"""A validation as tables for people: on the terminal and as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migmodel.records.files import write_bytes
+from migmodel.units import MS_PER_S
+
+from .baselines import BASELINES
+from .compare import TOTAL_TIME, Comparison, Quantity
+from .headlines import Headline
+from .validation import Validation
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+REPORT = "report.md"
+
+
+HEADLINE_HEADER = ("scenarios", "figure", "value", "tolerance", "", "from")
+
+
+def write_report(validation: Validation, out: Path) -> None:
+    """Write ``report.md``."""
+    write_bytes(out / REPORT, "\n".join(_markdown(validation)).encode())
+
+
+def print_report(validation: Validation, console: Console) -> None:
+    """Print scenarios, headlines and what they are worth."""
+    from rich.table import Table
+
+    for title, header, rows in (
+        ("scenarios", SCENARIO_HEADER, _scenario_rows(validation.comparisons)),
+        ("headlines", HEADLINE_HEADER, _headline_rows(validation.headlines)),
+    ):
+        table = Table(title=title, title_justify="left")
+        for name in header:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in _closing_lines(validation):
+        console.print(line, markup=False, highlight=False)
+
+
+SCENARIO_HEADER = (
+    "scenario",
+    "runs",
+    "verdict",
+    "total time [s]",
+    "predicted [s]",
+    "error",
+    "passes",
+    "downtime [ms]",
+    "throttle",
+    *(baseline.name for baseline in BASELINES),
+)
+
+
+def _scenario_rows(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, ...]]:
+    for it in comparisons:
+        time = it.quantities.get(TOTAL_TIME)
+        yield (
+            it.scenario.name,
+            str(len(it.traces)) + (f" (+{it.invalid} invalid)" if it.invalid else ""),
+            _verdict(it),
+            "-" if time is None else f"{time.measured:.2f} ± {time.spread / 2:.1%}",
+            "-" if time is None else _predicted(time),
+            "-" if time is None else _error(it.total_time_error, time.error),
+            _pair(it, "passes"),
+            _pair(it, "downtime_stop_resume_s", MS_PER_S),
+            _pair(it, "peak_throttle_percent"),
+            *(_baseline(it, baseline.name) for baseline in BASELINES),
+        )
+
+
+def _verdict(comparison: Comparison) -> str:
+    said = "completes" if comparison.ends else "does not"
+    if comparison.undecided:
+        said = f"{comparison.completed_share:.0%} complete"
+    probability = comparison.prediction.completes_probability
+    wrong = "" if comparison.verdict_right else f", WRONG: {probability:.0%} predicted"
+    return said + wrong
+
+
+def _predicted(time: Quantity) -> str:
+    if time.best is None:
+        return "none"
+    low, high = time.predicted.low, time.predicted.high
+    between = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    return f"{time.best:.2f}{between}"
+
+
+def _error(size: float, signed: float | None) -> str:
+    if signed is None or math.isinf(size):
+        return "-"
+    return f"{math.copysign(size, signed):+.1%}"
+
+
+def _pair(comparison: Comparison, name: str, factor: float = 1.0) -> str:
+    """Measured / predicted."""
+    found = comparison.quantities.get(name)
+    if found is None:
+        return "-"
+    best = "-" if found.best is None else f"{factor * found.best:.0f}"
+    return f"{factor * found.measured:.0f} / {best}"
+
+
+def _baseline(comparison: Comparison, name: str) -> str:
+    result, time = comparison.baselines.get(name), comparison.quantities.get(TOTAL_TIME)
+    if result is None:
+        return "-"
+    if time is None or result.total_time_s is None:
+        return result.verdict
+    return _error(comparison.baseline_error(name), result.total_time_s - time.measured)
+
+
+def _headline_rows(headlines: Iterable[Headline]) -> Iterator[tuple[str, ...]]:
+    words = {None: "", True: "ok", False: "MISSED"}
+    for it in headlines:
+        yield (it.group, it.name, it.text, it.limit, words[it.passed], it.detail)
+
+
+def _closing_lines(validation: Validation) -> Iterator[str]:
+    yield "Is the suite hard enough?"
+    yield from (f"- {line}" for line in validation.honesty)
+    if validation.notes:
+        yield "Notes"
+        yield from (f"- {line}" for line in validation.notes)
+
+
+def _markdown(validation: Validation) -> Iterator[str]:
+    host, profile = validation.host, validation.profile
+    yield f"# Validation: suite {validation.suite}"
+    yield ""
+    yield (
+        f"Host: {host.cpu_model}, {host.cpus} CPUs, Linux {host.kernel}, QEMU "
+        f"{host.qemu_version}, {host.accel}. Runs: {validation.period}. Profile: "
+        f"{profile.name} ({profile.kind})."
+    )
+    yield ""
+    yield "## Headlines"
+    yield ""
+    yield from _markdown_table(HEADLINE_HEADER, _headline_rows(validation.headlines))
+    yield ""
+    yield "## Scenarios"
+    yield ""
+    yield (
+        "Total time: measured median and half the range of the repeats; predicted "
+        "median and 80 % interval. Pairs: measured / predicted. Baselines: error of "
+        "their total time, or their verdict."
+    )
+    yield ""
+    yield from _markdown_table(SCENARIO_HEADER, _scenario_rows(validation.comparisons))
+    yield ""
+    yield from _closing_lines(validation)
+    yield ""
+
+
+def _markdown_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "/") for cell in row) + " |"

@@ -1,0 +1,147 @@
+"""A suite's runs, predicted again and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from migmodel.errors import InputError
+from migmodel.records import HostFacts, HostProfile, Measurement, Scenario
+
+from .compare import Comparison, Predictor, check_same_host, compare
+from .execute import stored_runs
+from .headlines import ALL, Headline, headlines, spread
+from .honesty import honesty
+from .tolerances import SMOKE_FACTOR, Tolerances
+
+BUSY_SHARE = 0.25  # of all CPUs, before a run began
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """All that is reported of a suite.
+
+    Attributes
+    ----------
+    host : HostFacts
+        Where it was run.
+    period : str
+        When.
+    honesty, notes : list of str
+        What the figures are worth, and what else the reader should know.
+    """
+
+    suite: str
+    profile: HostProfile
+    host: HostFacts
+    period: str
+    comparisons: list[Comparison]
+    headlines: list[Headline]
+    honesty: list[str]
+    notes: list[str]
+
+    @property
+    def missed(self) -> list[Headline]:
+        """Headlines beyond their tolerance, wrong verdicts among them."""
+        return [it for it in self.headlines if it.passed is False]
+
+
+def validate_runs(
+    suite: str,
+    scenarios: Sequence[Scenario],
+    out: Path,
+    profile: HostProfile,
+    predictor: Predictor,
+) -> Validation:
+    """Compare all runs that a directory holds of these scenarios.
+
+    Parameters
+    ----------
+    suite : str
+        `smoke` has looser tolerances, see `Tolerances.following`.
+    predictor : callable
+        Predicts a Scenario.
+
+    Raises
+    ------
+    InputError
+        When there are none, or they are not of one host.
+    """
+    runs = {
+        scenario.name: [measurement for _, measurement in group]
+        for scenario, group in groupby(stored_runs(scenarios, out), lambda it: it[0][0])
+    }
+    every = [measurement for group in runs.values() for measurement in group]
+    if not every:
+        raise InputError(f"{out} holds no runs of these scenarios")
+    check_same_host(every)
+    compared = {
+        name: compare(group, predictor, profile) for name, group in runs.items()
+    }
+    comparisons = [it for it in compared.values() if it is not None]
+    useless = [name for name, it in compared.items() if it is None]
+    notes = _notes(every, profile)
+    absent = [it.name for it in scenarios if it.name not in runs]
+    if absent:
+        notes.append(f"not run: {', '.join(absent)}")
+    tolerances = Tolerances()
+    if suite == "smoke":
+        tolerances = tolerances.following(spread(comparisons))
+        notes.append(
+            f"tolerances follow the measured spread: {SMOKE_FACTOR:g} times those of "
+            f"the standard suite, relative ones widened by {spread(comparisons):.1%}, "
+            "the largest range of the total time among a scenario's repeats"
+        )
+    return Validation(
+        suite=suite,
+        profile=profile,
+        host=every[0].host,
+        period=_period(every),
+        comparisons=comparisons,
+        headlines=[_usable(useless), *headlines(comparisons, tolerances)],
+        honesty=honesty(comparisons),
+        notes=notes,
+    )
+
+
+def _usable(useless: Sequence[str]) -> Headline:
+    return Headline(
+        ALL,
+        "scenarios without a valid run",
+        float(len(useless)),
+        limit="0",
+        passed=not useless,
+        detail=", ".join(useless),
+    )
+
+
+def _period(measurements: Sequence[Measurement]) -> str:
+    started = sorted(it.started_at for it in measurements)
+    return f"{started[0]} to {started[-1]}"
+
+
+def _notes(measurements: Sequence[Measurement], profile: HostProfile) -> list[str]:
+    host, notes = measurements[0].host, []
+    if profile.kind != "fitted":
+        notes.append(
+            f"profile {profile.name} was fitted to no host: its predictions are a guess"
+        )
+    if (profile.accel, profile.host_cpus) != (host.accel, host.cpus):
+        notes.append(
+            f"profile {profile.name} is of a host with {profile.host_cpus} CPUs and "
+            f"{profile.accel}, these runs are of one with {host.cpus} and {host.accel}"
+        )
+    invalid = [it for it in measurements if not it.valid]
+    notes += [
+        f"thrown away: {it.scenario.name}, repeat {it.repeat}: {'; '.join(it.problems)}"
+        for it in invalid
+    ]
+    busy = [it for it in measurements if (it.host.load_before or 0.0) > BUSY_SHARE]
+    if busy:
+        notes.append(
+            f"{len(busy)} of {len(measurements)} runs began while the host was more "
+            f"than {BUSY_SHARE:.0%} busy"
+        )
+    return notes
