@@ -17,7 +17,8 @@ def honesty(comparisons: Sequence[Comparison]) -> list[str]:
 
     Of the scenarios that end by themselves at least half take four passes or more and
     are missed by the geometric series by 20 % or more (a wrong "never" misses by any
-    measure); at least four lie near the frontier of convergence, on both sides.
+    measure); at least four lie near the frontier of convergence, and some of them
+    converge and some do not.
 
     Returns
     -------
@@ -27,15 +28,15 @@ def honesty(comparisons: Sequence[Comparison]) -> list[str]:
     ended = [it for it in comparisons if it.ends]
     hard = [it for it in ended if _is_hard(it)]
     met = bool(ended) and 2 * len(hard) >= len(ended)
-    ratios = {
-        it.scenario.name: ratio
+    ratios = [
+        (it, ratio)
         for it in comparisons
         if (ratio := it.frontier_ratio) is not None and NEAR[0] <= ratio <= NEAR[1]
-    }
-    below = sum(ratio < 1 for ratio in ratios.values())
-    above = len(ratios) - below
-    near = len(ratios) >= NEAR_SCENARIOS and below > 0 and above > 0
-    names = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    ]
+    converged = sum(it.ends for it, _ in ratios)
+    failed = len(ratios) - converged
+    near = len(ratios) >= NEAR_SCENARIOS and converged > 0 and failed > 0
+    names = ", ".join(f"{it.scenario.name} {ratio:.2f}" for it, ratio in ratios)
     hard_line = (
         f"{_word(met)}: {len(hard)} of {len(ended)} scenarios that end by themselves "
         f"take {PASSES} passes or more and are missed by the geometric series by "
@@ -43,8 +44,8 @@ def honesty(comparisons: Sequence[Comparison]) -> list[str]:
     )
     near_line = (
         f"{_word(near)}: {len(ratios)} lie within a factor {NEAR[0]} to {NEAR[1]} of "
-        f"the frontier of convergence, {below} below and {above} above (at least "
-        f"{NEAR_SCENARIOS} should, on both sides)"
+        f"the frontier of convergence, of which {converged} converge and {failed} do "
+        f"not (at least {NEAR_SCENARIOS} should, on both sides)"
     )
     return [hard_line, near_line + (f": {names}" if names else "")]
 
