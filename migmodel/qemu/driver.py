@@ -163,9 +163,6 @@ class _Execution:
         self._on_progress("baseline", None)
         await asyncio.sleep(options.baseline_s)
         await migration.run()
-        self._on_progress("after", None)
-        await asyncio.sleep(options.after_s)
-        await migration.ask_destination()
 
 
 def _with_real_version(

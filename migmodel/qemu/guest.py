@@ -8,12 +8,17 @@ import msgspec
 
 from migmodel.errors import InputError
 from migmodel.records.scenario import GuestKind, Scenario
-from migmodel.units import GIB, PAGE_BYTES, format_bytes
+from migmodel.units import GIB, MIB, PAGE_BYTES, format_bytes
 
 REPORT_MS = 75
 BARE_MAX_RAM_BYTES = 3 * GIB
+# What a guest needs beside its working set; Linux unpacks itself there as well.
+BESIDE_BYTES: dict[GuestKind, int] = {"bare": 16 * MIB, "linux": 256 * MIB}
+MAX_VCPUS = 64
 _SEED = 1
-_LINUX_CONSOLE = "console=ttyS0 quiet panic=-1"
+# The serial port is the workload's: the kernel keeps silent. It zeroes what it frees,
+# else what booting left in memory differs from run to run.
+_LINUX_WORDS = "console=ttyS0 quiet loglevel=1 init_on_free=1 panic=-1"
 
 
 class GuestImage(msgspec.Struct, frozen=True):
@@ -57,6 +62,18 @@ def check_guest(scenario: Scenario, image: GuestImage) -> None:
             "the stress guest touches at least one page a vCPU: give --ws, with a low "
             "--rate for a guest that is nearly idle"
         )
+    if guest.vcpus > MAX_VCPUS:
+        raise InputError(
+            f"the stress guest has at most {MAX_VCPUS} vCPUs, not {guest.vcpus}"
+        )
+    largest = guest.ram_bytes - BESIDE_BYTES[guest.kind]
+    if workload.working_set_bytes > largest:
+        raise InputError(
+            f"the {guest.kind} guest needs {format_bytes(BESIDE_BYTES[guest.kind])} "
+            f"beside its working set: with {format_bytes(guest.ram_bytes)} of RAM "
+            f"--ws can be {format_bytes(max(largest, 0))} at most, not "
+            f"{format_bytes(workload.working_set_bytes)}"
+        )
     if guest.kind == "bare" and guest.ram_bytes > BARE_MAX_RAM_BYTES:
         raise InputError(
             f"the bare guest has at most {format_bytes(BARE_MAX_RAM_BYTES)} of RAM, "
@@ -82,7 +99,7 @@ def guest_argv(
         settings["mhz"] = f"{tsc_mhz:.4f}"
     words = " ".join(f"{name}={value}" for name, value in settings.items())
     if image.kind == "bare":
-        return ["-kernel", str(image.image.absolute()), "-append", words]
+        return ["-kernel", str(image.image.absolute()), "-append", f"-- {words}"]
     argv = ["-kernel", str(image.kernel and image.kernel.absolute())]
     argv += ["-initrd", str(image.image.absolute())]
-    return [*argv, "-append", f"{_LINUX_CONSOLE} -- {words}"]
+    return [*argv, "-append", f"{_LINUX_WORDS} -- {words}"]

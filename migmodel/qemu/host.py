@@ -22,6 +22,7 @@ from migmodel.units import KIB, MIB, NS_PER_S, format_bytes
 QEMU_OVERHEAD_BYTES = 160 * MIB
 _LOAD_WINDOW_S = 0.25
 _TSC_WINDOW_S = 0.05
+_TSC_TRIES = 20
 _MHZ = 1e6
 # rdtsc; shl rdx, 32; or rax, rdx; ret
 _READ_TSC = bytes.fromhex("0f31 48c1e220 4809d0 c3")
@@ -96,10 +97,22 @@ def tsc_mhz() -> float | None:
     read = _tsc_reader()
     if read is None:
         return None
-    ticks, at_ns = read(), time.monotonic_ns()
+    first_ticks, first_ns = _tsc_and_clock(read)
     time.sleep(_TSC_WINDOW_S)
-    ticks, at_ns = read() - ticks, time.monotonic_ns() - at_ns
-    return ticks / (at_ns / NS_PER_S) / _MHZ
+    last_ticks, last_ns = _tsc_and_clock(read)
+    return (last_ticks - first_ticks) / ((last_ns - first_ns) / NS_PER_S) / _MHZ
+
+
+def _tsc_and_clock(read: Callable[[], int]) -> tuple[int, float]:
+    """Both clocks at one moment: the tightest of some tries, as we may be preempted."""
+    tries = []
+    for _ in range(_TSC_TRIES):
+        before_ns = time.monotonic_ns()
+        ticks = read()
+        after_ns = time.monotonic_ns()
+        tries.append((after_ns - before_ns, ticks, (before_ns + after_ns) / 2))
+    _, ticks, at_ns = min(tries)
+    return ticks, at_ns
 
 
 def _tsc_reader() -> Callable[[], int] | None:

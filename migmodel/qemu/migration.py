@@ -29,13 +29,7 @@ _SETTLED_VALUES_POLL_S = 0.01
 
 
 class Migration:
-    """One migration over a session.
-
-    Attributes
-    ----------
-    cancel_reason : str or None
-        Why a manager cancelled it.
-    """
+    """One migration over a session."""
 
     def __init__(
         self,
@@ -44,7 +38,6 @@ class Migration:
         options: DriverOptions,
         on_progress: ProgressHandler,
     ) -> None:
-        self.cancel_reason: str | None = None
         self._session = session
         self._scenario = scenario
         self._options = options
@@ -79,7 +72,7 @@ class Migration:
         self._uri = f"tcp:127.0.0.1:{port}"
 
     async def run(self) -> None:
-        """Migrate, to whatever end.
+        """Migrate, to whatever end, and watch the guest for a while after it.
 
         Raises
         ------
@@ -100,8 +93,12 @@ class Migration:
                 await self._session.source.execute("cont")
         finally:
             continuing.cancel()
+        self._on_progress("after", None)
+        await asyncio.sleep(self._options.after_s)
+        if status == "completed":
+            await self._ask_destination()
 
-    async def ask_destination(self) -> None:
+    async def _ask_destination(self) -> None:
         """Record the destination's own figures, as of post-copy."""
         sent_s = time.monotonic()
         reply = await self._session.destination.execute("query-migrate")
@@ -180,11 +177,12 @@ class Migration:
             await source.execute("stop")
             self._paused = True
         elif isinstance(action, Cancel):
-            self.cancel_reason = action.reason
+            # A destination whose stream breaks off ends itself.
+            self._session.may_end.add("destination")
             try:
                 await source.execute("migrate_cancel")
             except RefusedError:  # post-copy has begun since the last poll
-                self.cancel_reason = None
+                self._session.may_end.clear()
 
     async def _continue_destination(self) -> None:
         """Start the guest where it came to: paused before, it arrives paused."""

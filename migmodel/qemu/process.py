@@ -174,3 +174,7 @@ def _tie_to_parent(parent: int, nice: int) -> None:
         os._exit(1)
     if nice:
         os.nice(nice)
+        # Each session is scheduled as a group where the kernel has autogroups: there
+        # a nice level counts within the group only, the group has one of its own.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")

@@ -41,6 +41,7 @@ class Session:
         self.argv = argv
         self.recording = recording
         self.on_event: SideEventHandler | None = None
+        self.may_end: set[str] = set()  # sides that are no longer needed
         self._folder = folder
         self._options = options
         self._instances: dict[str, Instance] = {}
@@ -124,10 +125,10 @@ class Session:
         )
         self._instances[side] = instance
         self.argv[side] = instance.process.argv
-        instance.process.watch(self._break_off)
+        instance.process.watch(lambda reason: self._break_off(side, reason))
 
-    def _break_off(self, reason: str) -> None:
-        if not self._broken.done():
+    def _break_off(self, side: str, reason: str) -> None:
+        if side not in self.may_end and not self._broken.done():
             self._broken.set_exception(QemuError(reason))
 
     async def _keep_sampling(self) -> None:
