@@ -27,15 +27,16 @@ def sync_periodically(migration: Migration) -> Process:
     before = 0
     while True:
         ticks = 1
-        if migration.machine.idle and migration.sync_count > 1:
-            # Nothing is dirtied: syncs until the thread's next decision only count.
+        if migration.machine.idle or migration.sync_count <= 1:
+            # In the first pass there are no syncs, and where nothing is dirtied those
+            # until the thread's next decision only count.
             ticks = max(int((migration.plan_end_s - env.now) / PERIODIC_SYNC_S), 1)
         yield env.timeout(ticks * PERIODIC_SYNC_S)
         if migration.status != "active":
             return
         due = migration.sync_count > 1 and migration.sync_count == before
         if due and not migration.repeating:
-            migration.sync_count += ticks - 1
+            migration.sync_count += ticks - 1 if migration.machine.idle else 0
             migration.drop_plan()
             migration.sync_bitmap()
             migration.poke()

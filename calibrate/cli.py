@@ -1,0 +1,219 @@
+"""`migmodel calibrate`: fit a profile to this host, from real migrations on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migmodel.errors import InputError, JobError
+from migmodel.units import (
+    format_bandwidth,
+    format_bytes,
+    format_duration,
+    parse_bandwidth,
+    parse_bytes,
+)
+
+if TYPE_CHECKING:
+    from migmodel.qemu.options import DriverOptions
+    from migmodel.records import Measurement, Scenario
+
+    from .fit import Fit
+    from .plan import Bounds, PlannedRun
+
+DEFAULT_VCPUS = 2
+BUSY_WARNING = 0.2  # share of the host's CPUs that others use
+
+
+@click.command()
+@click.option(
+    "--out",
+    metavar="FILE.json",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The profile; runs are kept beside it in FILE.runs/.",
+)
+@click.option("--quick", is_flag=True, help="Three minutes instead of eight.")
+@click.option("--mem", "mem", metavar="SIZE", help="Largest guest. [320m]")
+@click.option(
+    "--cpus",
+    type=click.IntRange(min=1),
+    default=DEFAULT_VCPUS,
+    show_default=True,
+    help="Most vCPUs of a guest.",
+)
+@click.option(
+    "--max-bw", metavar="BANDWIDTH", help="Cap on every migration. [unlimited]"
+)
+@click.option("--low-priority", is_flag=True, help="Run the guests at nice level 19.")
+@click.option("--qemu", metavar="FILE", help="QEMU to drive. [found]")
+@click.option(
+    "--accel",
+    type=click.Choice(["kvm", "tcg"]),
+    help="Accelerator. [kvm where it works, else tcg]",
+)
+@click.option("--plan", "plan_only", is_flag=True, help="Say what would run, and stop.")
+@click.option(
+    "--fit-only", is_flag=True, help="Fit the runs that are there; run nothing."
+)
+def calibrate(
+    out: Path,
+    quick: bool,
+    mem: str | None,
+    cpus: int,
+    max_bw: str | None,
+    low_priority: bool,
+    qemu: str | None,
+    accel: str | None,
+    plan_only: bool,
+    fit_only: bool,
+) -> None:
+    """Fit a profile to this host, from real migrations of a stress guest on it.
+
+    Only guests of its own are run, both sides on this host. Interrupted, it goes on
+    where it was when called again; all Measurements are kept.
+    """
+    from .plan import DEFAULT_RAM_BYTES, Bounds, plan_runs
+
+    cap = None if max_bw is None else parse_bandwidth(max_bw) or None
+    bounds = Bounds(
+        ram_bytes=DEFAULT_RAM_BYTES if mem is None else parse_bytes(mem),
+        vcpus=cpus,
+        max_bandwidth_bytes_per_s=cap,
+    )
+    if out.suffix != ".json":
+        raise InputError(f"--out is a profile and ends in .json, not '{out.name}'")
+    runs = plan_runs(bounds, quick=quick)
+    _announce(runs, bounds)
+    if plan_only:
+        return
+    folder = out.with_name(f"{out.stem}.runs")
+    if not fit_only:
+        _execute(runs, folder, _options(qemu, accel, low_priority))
+    measurements = _stored(runs, folder)
+    if not measurements:
+        raise JobError(f"no runs in {folder} to fit: leave out --fit-only")
+    fit = _fit(measurements, out.stem)
+    from migmodel.records.files import write_record
+
+    write_record(out, fit.profile)
+    _report(fit, measurements)
+    click.echo(f"profile written to {out}, runs kept in {folder}")
+
+
+def _announce(runs: Sequence[PlannedRun], bounds: Bounds) -> None:
+    from .plan import estimate_s
+
+    count = sum(run.repeats for run in runs)
+    cap = bounds.max_bandwidth_bytes_per_s
+    bandwidth = "as much bandwidth between them as this host has"
+    if cap is not None:
+        bandwidth = f"at most {format_bandwidth(cap)} between them"
+    click.echo(
+        f"{count} migrations of {len(runs)} kinds, about "
+        f"{format_duration(estimate_s(list(runs)))}: two guests of "
+        f"{format_bytes(bounds.ram_bytes)} at a time, up to {bounds.vcpus} busy vCPUs "
+        f"and two copying threads, {bandwidth}"
+    )
+    for run in runs:
+        name = run.scenario.name.removeprefix("cal-")
+        click.echo(f"  {name:15s} {run.repeats} x  {run.purpose}")
+
+
+def _options(qemu: str | None, accel: str | None, low_priority: bool) -> DriverOptions:
+    from migmodel.analysis.images import guest_image
+    from migmodel.qemu.options import DriverOptions
+
+    return DriverOptions(
+        image=guest_image("bare"),
+        qemu=qemu,
+        accel=accel,
+        nice=19 if low_priority else 0,
+    )
+
+
+def _execute(
+    runs: Sequence[PlannedRun], folder: Path, options: DriverOptions
+) -> None:
+    from migmodel.analysis.campaign import execute, is_done
+    from migmodel.qemu.driver import check, measure
+    from migmodel.qemu.load import busy_share
+    from migmodel.show.progress import suite_progress
+
+    from .plan import OVERHEAD_S
+
+    for run in runs:
+        check(run.scenario, options)
+    busy = busy_share()
+    if busy > BUSY_WARNING:
+        click.echo(
+            f"warning: others use {busy:.0%} of this host's CPUs; the fit will be no "
+            "better than the host is quiet",
+            err=True,
+        )
+    expected_s = {run.scenario.name: run.expected_s + OVERHEAD_S for run in runs}
+    total_s = sum(
+        expected_s[run.scenario.name]
+        for run in runs
+        for repeat in range(run.repeats)
+        if not is_done(run.scenario, repeat, folder)
+    )
+    with suite_progress(total_s, expected_s) as progress:
+
+        def one(scenario: Scenario, repeat: int) -> Measurement:
+            progress.starting(scenario.name, repeat)
+            return measure(
+                scenario, options, repeat=repeat, on_progress=progress.phase
+            )
+
+        for repeat in range(max(run.repeats for run in runs)):
+            due = [run.scenario for run in runs if repeat < run.repeats]
+            execute(due, [repeat], folder, one, progress.ended)
+
+
+def _stored(runs: Sequence[PlannedRun], folder: Path) -> list[Measurement]:
+    from migmodel.analysis.campaign import stored_runs
+
+    scenarios = [run.scenario for run in runs]
+    return [
+        measurement
+        for _, measurement in stored_runs(scenarios, folder, with_raw=True)
+        if measurement.valid
+    ]
+
+
+def _fit(measurements: Sequence[Measurement], name: str) -> Fit:
+    from rich.console import Console
+
+    from migmodel.analysis.profiles import load_profile
+
+    from .calibration import calibrate as fit_host
+
+    accel = measurements[0].host.accel
+    start = load_profile("tcg-2core" if accel == "tcg" else None)
+    with Console(stderr=True).status("fitting") as line:
+        return fit_host(
+            start,
+            measurements,
+            name=name,
+            on_step=lambda step: line.update(f"fitting: evaluation {step}"),
+        )
+
+
+def _report(fit: Fit, measurements: Sequence[Measurement]) -> None:
+    from rich.console import Console
+
+    from .report import parameter_table, residual_table
+
+    console = Console()
+    console.print(parameter_table(fit))
+    console.print(residual_table(fit))
+    console.print(
+        f"{len(measurements)} valid runs, {len(fit.residuals)} numbers compared, "
+        f"reduced chi-square {fit.reduced_chi_square:.2f}"
+    )
+    if fit.badly_determined:
+        console.print("badly determined: " + ", ".join(fit.badly_determined))

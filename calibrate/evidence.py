@@ -1,0 +1,96 @@
+"""Measurements to what the fit goes by: medians, spreads, noise."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from migmodel.records import Measurement, Raw
+
+from .fit import Observation
+from .observe import observables
+
+# Numbers whose repeats tell how much a run's CPU costs differ, and a guest's speed.
+_RUN_COSTS = ("source_cpu_s", "destination_cpu_s", "first_pass_s")
+_UNLIMITED = 0
+
+
+def observe(measurements: Iterable[Measurement]) -> list[Observation]:
+    """Medians and spreads of each scenario's valid runs."""
+    grouped: dict[str, list[Measurement]] = defaultdict(list)
+    for measurement in measurements:
+        if measurement.valid:
+            grouped[measurement.scenario.name].append(measurement)
+    return [_summed_up(group) for group in grouped.values()]
+
+
+def _summed_up(group: Sequence[Measurement]) -> Observation:
+    columns: dict[str, list[float]] = defaultdict(list)
+    for measurement in group:
+        for name, value in observables(measurement.trace).items():
+            columns[name].append(value)
+    # A number that only some repeats have is no property of the scenario.
+    complete = {n: v for n, v in columns.items() if len(v) == len(group)}
+    return Observation(
+        scenario=group[0].scenario,
+        values={name: float(np.median(column)) for name, column in complete.items()},
+        spreads={
+            name: float(np.std(column, ddof=1))
+            for name, column in complete.items()
+            if len(column) > 1
+        },
+    )
+
+
+def noise(observations: Sequence[Observation]) -> dict[str, float]:
+    """Relative spreads from run to run, pooled over the scenarios' repeats."""
+
+    def pooled(names: Sequence[str]) -> float | None:
+        ratios = [
+            observation.spreads[name] / observation.values[name]
+            for observation in observations
+            for name in names
+            if name in observation.spreads and observation.values[name] > 0
+        ]
+        # The median of spreads, so that one disturbed run does not make all noisy.
+        return float(np.median(ratios)) if ratios else None
+
+    found = {
+        "noise_run_sd": pooled(_RUN_COSTS),
+        "noise_guest_sd": pooled(("guest_before",)),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def window_noise(measurements: Iterable[Measurement]) -> float | None:
+    """Relative spread of single windows' bandwidth in unlimited runs.
+
+    Compared within a pass, one window with the next, so that the difference between
+    kinds of pages does not count.
+    """
+    steps: list[float] = []
+    for measurement in measurements:
+        bandwidth = measurement.scenario.policy.max_bandwidth_bytes_per_s
+        if measurement.valid and measurement.raw and bandwidth == _UNLIMITED:
+            windows = np.array(_windows(measurement.raw))
+            if len(windows) > 3:
+                steps.extend(np.diff(windows) / windows[:-1])
+    if len(steps) < 8:
+        return None
+    spread = np.subtract(*np.percentile(steps, [75, 25])) / 1.349
+    return float(spread / np.sqrt(2))
+
+
+def _windows(raw: Raw) -> list[float]:
+    """query-migrate's mbps, one value a window, while the guest's pages are resent."""
+    values: list[float] = []
+    for _, _, reply in raw.queries:
+        ram = reply.get("ram") or {}
+        mbps = ram.get("mbps") or 0.0
+        resending = ram.get("dirty-sync-count", 0) > 1
+        if reply.get("status") == "active" and resending and mbps:
+            if not values or values[-1] != mbps:
+                values.append(mbps)
+    return values

@@ -1,0 +1,222 @@
+"""Fits a host's parameters to its runs: least squares, bounds, covariance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .observe import SCALES, observables
+from migmodel.errors import FitError
+from migmodel.physics.parameters import PARAMETERS
+from migmodel.records import HostProfile, Parameter, Scenario
+from migmodel.sim.simulate import draw_host, simulate
+
+if TYPE_CHECKING:
+    from lmfit.minimizer import MinimizerResult
+
+# The simulation has steps (windows, passes): differences are taken over this much.
+DIFFERENCE_STEP = 0.02
+BADLY_DETERMINED = 0.3  # relative standard error
+MOST_EVALUATIONS = 1500
+OUTLIER = 3.0  # residuals beyond this count linearly, not squared
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One scenario's numbers over its repeats.
+
+    Attributes
+    ----------
+    values : dict
+        Observable to its median over the repeats.
+    spreads : dict
+        Observable to its standard deviation over the repeats; absent with one.
+    """
+
+    scenario: Scenario
+    values: dict[str, float]
+    spreads: dict[str, float]
+
+    def sigma(self, name: str) -> float:
+        """What a residual of this number is divided by."""
+        scale = SCALES[name]
+        floor = max(scale.relative * abs(self.values[name]), scale.absolute)
+        return max(self.spreads.get(name, 0.0), floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted profile and how well it describes the runs.
+
+    Attributes
+    ----------
+    badly_determined : list of str
+        Parameters that these runs hardly tell: their standard error is large.
+    residuals : list
+        ``(scenario, observable, measured, simulated, sigmas)`` of each number.
+    """
+
+    profile: HostProfile
+    badly_determined: list[str]
+    residuals: list[tuple[str, str, float, float, float]]
+    reduced_chi_square: float
+
+
+def fit_profile(
+    start: HostProfile,
+    observations: Sequence[Observation],
+    free: Sequence[str],
+    on_step: Callable[[int], None] = lambda _: None,
+) -> Fit:
+    """Fit parameters to observations.
+
+    Every free parameter is positive, and is fitted by its logarithm, so that its
+    standard error is relative.
+
+    Parameters
+    ----------
+    start : HostProfile
+        Where to start; parameters that are not free keep their values.
+    observations : sequence of Observation
+        Measured numbers.
+    free : sequence of str
+        Names of the parameters to fit.
+    on_step : callable
+        Told the number of evaluations so far.
+
+    Raises
+    ------
+    FitError
+        When there is less to go by than there is to be fitted.
+    """
+    import lmfit
+
+    count = sum(len(observation.values) for observation in observations)
+    if count < len(free):
+        raise FitError(
+            f"{count} measured numbers cannot determine {len(free)} parameters: "
+            "measure more runs"
+        )
+    parameters = lmfit.Parameters()
+    for name in free:
+        spec = PARAMETERS[name]
+        value = start.parameters[name].value
+        parameters.add(
+            name,
+            value=math.log(max(value, spec.lower, _SMALLEST)),
+            min=math.log(max(spec.lower, _SMALLEST)),
+            max=math.log(spec.upper),
+        )
+    calls = 0
+
+    def residual(current: Any) -> NDArray[np.float64]:
+        nonlocal calls
+        calls += 1
+        on_step(calls)
+        values = {name: math.exp(current[name].value) for name in free}
+        profile = with_values(start, values)
+        return np.array([row[4] for row in _rows(profile, observations)])
+
+    result: MinimizerResult = lmfit.minimize(
+        residual,
+        parameters,
+        method="least_squares",
+        diff_step=DIFFERENCE_STEP,
+        loss="soft_l1",
+        f_scale=OUTLIER,
+        max_nfev=MOST_EVALUATIONS,
+        xtol=1e-4,
+        ftol=1e-4,
+    )
+    return _finish(start, observations, free, result)
+
+
+_SMALLEST = 1e-12
+
+
+def with_values(profile: HostProfile, values: dict[str, float]) -> HostProfile:
+    """The profile with some values replaced."""
+    import msgspec
+
+    changed = {
+        name: Parameter(value=value, source="fit") for name, value in values.items()
+    }
+    return msgspec.structs.replace(
+        profile, parameters={**profile.parameters, **changed}
+    )
+
+
+def _rows(
+    profile: HostProfile, observations: Sequence[Observation]
+) -> list[tuple[str, str, float, float, float]]:
+    """Measured, simulated and their distance in sigmas, number by number."""
+    host = draw_host(profile)
+    rows = []
+    for observation in observations:
+        found = observables(simulate(observation.scenario, host))
+        for name, measured in observation.values.items():
+            sigma = observation.sigma(name)
+            # What the simulation does not have at all (it was cut off, say) is as
+            # wrong as an outlier can be, but finite: the fit must find its way back.
+            simulated = found.get(name, measured + 10 * OUTLIER * sigma)
+            rows.append(
+                (
+                    observation.scenario.name,
+                    name,
+                    measured,
+                    simulated,
+                    (simulated - measured) / sigma,
+                )
+            )
+    return rows
+
+
+def _finish(
+    start: HostProfile,
+    observations: Sequence[Observation],
+    free: Sequence[str],
+    result: MinimizerResult,
+) -> Fit:
+    import msgspec
+
+    chosen = result.params
+    fitted: dict[str, Parameter] = {}
+    bad: list[str] = []
+    for name in free:
+        value = math.exp(chosen[name].value)
+        # The covariance is only known where the solution is not at a bound.
+        relative = chosen[name].stderr
+        if relative is None or not math.isfinite(relative) or relative > 1:
+            relative = 1.0
+        if relative > BADLY_DETERMINED:
+            bad.append(name)
+        spec = PARAMETERS[name]
+        fitted[name] = Parameter(
+            value=value,
+            stderr=value * relative,
+            lower=spec.lower,
+            upper=spec.upper,
+            source="fit",
+        )
+    correlation = {
+        name: {
+            other: round(value, 3)
+            for other, value in (chosen[name].correl or {}).items()
+            if abs(value) > 0.05
+        }
+        for name in free
+    }
+    profile = msgspec.structs.replace(
+        start,
+        parameters={**start.parameters, **fitted},
+        correlation={name: row for name, row in correlation.items() if row},
+    )
+    rows = _rows(profile, observations)
+    distances = np.array([row[4] for row in rows])
+    degrees = max(len(rows) - len(free), 1)
+    return Fit(profile, bad, rows, float((distances**2).sum() / degrees))

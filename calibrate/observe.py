@@ -1,0 +1,68 @@
+"""What a fit compares: the same numbers of a measured and of a simulated Trace."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from migmodel.analysis.guest_speed import phase_speeds
+from migmodel.records import Trace
+
+
+class Scale(NamedTuple):
+    """How exactly a number can be asked for: relative and absolute floor."""
+
+    relative: float
+    absolute: float
+
+
+# Floors under the repeats' own spread: what clocks and counters resolve, and how finely
+# the mechanism itself is quantised (a window is 100 ms, QEMU's times are whole ms).
+SCALES: dict[str, Scale] = {
+    "total_time_s": Scale(0.01, 0.01),
+    "first_pass_s": Scale(0.02, 0.01),
+    "setup_time_s": Scale(0.1, 0.001),
+    "downtime_reported_s": Scale(0.05, 0.002),
+    "downtime_stop_resume_s": Scale(0.05, 0.002),
+    "downtime_extra_s": Scale(0.1, 0.001),
+    "bytes_sent": Scale(0.02, 1e6),
+    "postcopy_requests": Scale(0.3, 20),
+    "source_cpu_s": Scale(0.05, 0.01),
+    "destination_cpu_s": Scale(0.05, 0.01),
+    "guest_before": Scale(0.01, 0.0),
+    "guest_precopy": Scale(0.02, 0.0),
+    "guest_postcopy": Scale(0.1, 0.0),
+}
+
+
+def observables(trace: Trace) -> dict[str, float]:
+    """Numbers of one Trace; what it does not have is absent."""
+    outcome = trace.outcome
+    found: dict[str, float | None] = {
+        name: getattr(outcome, name)
+        for name in (
+            "setup_time_s",
+            "downtime_reported_s",
+            "downtime_stop_resume_s",
+            "bytes_sent",
+            "postcopy_requests",
+            "source_cpu_s",
+            "destination_cpu_s",
+        )
+    }
+    if outcome.verdict == "completed":
+        found["total_time_s"] = outcome.total_time_s
+    if trace.rounds:
+        found["first_pass_s"] = trace.rounds[0].end_s
+    gap, stop = outcome.downtime_guest_s, outcome.downtime_stop_resume_s
+    if gap is not None and stop is not None:
+        found["downtime_extra_s"] = gap - stop
+    speeds = phase_speeds(trace)
+    for phase in ("before", "precopy", "postcopy"):
+        if phase in speeds:
+            found[f"guest_{phase}"] = speeds[phase].mean_ms_per_gib
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None and math.isfinite(value)
+    }

@@ -1,0 +1,225 @@
+"""The simulated migration: closed forms, limits, invariants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from migmodel.analysis.predict import predict
+from migmodel.errors import InputError
+from migmodel.physics import wire
+from migmodel.records import Guest, Limits, Policy, Scenario, Workload
+from migmodel.sim.simulate import draw_host, simulate
+from migmodel.units import GIB, MIB, PAGE_BYTES
+
+GBIT = 125_000_000
+
+
+def scenario(
+    technique="precopy",
+    *,
+    ram=512 * MIB,
+    ws=128 * MIB,
+    bw=GBIT,
+    limit_ms=300,
+    rate=None,
+    vcpus=1,
+    after=None,
+    max_time=None,
+    max_iters=None,
+    version="10.0",
+    **parameters,
+):
+    return Scenario(
+        guest=Guest(ram_bytes=ram, vcpus=vcpus),
+        workload=Workload(working_set_bytes=ws, rate_pps=rate),
+        policy=Policy(
+            technique=technique,
+            after_passes=after,
+            parameters={
+                "max-bandwidth": bw,
+                "downtime-limit": limit_ms,
+                **{name.replace("_", "-"): v for name, v in parameters.items()},
+            },
+        ),
+        limits=Limits(max_time_s=max_time, max_iters=max_iters),
+        qemu_version=version,
+    )
+
+
+EVERY_TECHNIQUE = [
+    scenario(rate=10_000.0),
+    scenario(bw=0, rate=20_000.0),
+    scenario("pause", after=2),
+    scenario("autoconverge"),
+    scenario("postcopy", after=1),
+    scenario("postcopy", after=0, vcpus=2),
+    scenario(max_time=6.0),
+    scenario("autoconverge", ram=8 * GIB, ws=8 * GIB, max_time=60.0),
+]
+
+
+@pytest.mark.parametrize("described", EVERY_TECHNIQUE, ids=lambda s: s.policy.technique)
+def test_every_trace_is_possible(described, tcg_host, check_trace):
+    check_trace(simulate(described, tcg_host), described)
+
+
+def test_an_idle_guest_takes_one_pass(tcg_profile, tcg_host):
+    """RAM over bandwidth, in whole windows of the limiter's quantum."""
+    idle = scenario(ram=1 * GIB, ws=0, limit_ms=1)
+    trace = simulate(idle, tcg_host)
+    assert trace.outcome.verdict == "completed"
+    pages = 1 * GIB / PAGE_BYTES
+    assert trace.outcome.bytes_sent < pages * wire.ZERO_PAGE_BYTES * 1.5
+    assert trace.outcome.passes <= 3
+
+
+def test_a_cold_guest_takes_its_size_over_the_bandwidth(tcg_host):
+    cold = scenario(ram=512 * MIB, ws=500 * MIB, rate=1.0, limit_ms=1)
+    trace = simulate(cold, tcg_host)
+    window = wire.window_pages(GBIT, True)
+    expected = 500 * MIB / PAGE_BYTES / window * (0.1 + tcg_host["wakeup_s"])
+    assert trace.outcome.total_time_s == pytest.approx(expected, rel=0.05)
+
+
+def test_dirtying_faster_than_the_link_never_ends(tcg_host):
+    trace = simulate(scenario(), tcg_host)
+    assert trace.outcome.verdict == "never"
+    assert trace.outcome.total_time_s is None
+
+
+def test_a_working_set_below_the_threshold_ends_whatever_its_rate(tcg_host):
+    # 32 MiB are less than 1 Gbit/s x 300 ms = 37.5 MB, sent over and over or not.
+    trace = simulate(scenario(ws=32 * MIB), tcg_host)
+    assert trace.outcome.verdict == "completed"
+
+
+def test_geometric_series_in_the_limit_of_small_windows(tcg_host):
+    """Slow link, paced guest: passes shrink by rate/bandwidth each."""
+    ram, ws, rate = 512 * MIB, 500 * MIB, 2500.0
+    described = scenario(ram=ram, ws=ws, rate=rate, bw=40_000_000, limit_ms=100)
+    trace = simulate(described, tcg_host)
+    ratios = [
+        later.pending_bytes / earlier.pending_bytes
+        for earlier, later in zip(trace.rounds[1:], trace.rounds[2:], strict=False)
+        if later.pending_bytes > 20e6
+    ]
+    sent_pps = wire.window_pages(40_000_000, True) / 0.1
+    assert ratios
+    assert np.mean(ratios) == pytest.approx(rate / sent_pps, rel=0.15)
+
+
+def test_auto_converge_throttles_until_it_ends(tcg_host):
+    outcome = simulate(scenario("autoconverge"), tcg_host).outcome
+    assert outcome.verdict == "completed"
+    assert outcome.peak_throttle_percent in (70, 80, 90, 99)
+
+
+def test_throttle_starts_no_earlier_than_two_evaluations(tcg_host):
+    trace = simulate(scenario("autoconverge"), tcg_host)
+    begun = [
+        time
+        for time, percent in zip(
+            trace.progress.time_s, trace.progress.throttle_percent, strict=True
+        )
+        if percent > 0
+    ]
+    assert begun[0] > 2.0  # two periods of more than a second
+
+
+def test_periodic_sync_makes_the_throttle_come_sooner(tcg_host):
+    """Before 9.2 a long pass has no evaluation inside it."""
+    slow = {"ram": 2 * GIB, "ws": 2 * GIB, "max_time": 120.0}
+    old = simulate(scenario("autoconverge", version="9.1", **slow), tcg_host).outcome
+    new = simulate(scenario("autoconverge", version="9.2", **slow), tcg_host).outcome
+    assert new.peak_throttle_percent > old.peak_throttle_percent
+
+
+def test_pause_after_no_pass_stops_at_once(tcg_host):
+    trace = simulate(scenario("pause", after=0), tcg_host)
+    assert trace.phases.stop_s < 0.2
+    blackout = trace.outcome.downtime_stop_resume_s
+    assert blackout == pytest.approx(trace.outcome.total_time_s, rel=0.2)
+
+
+def test_postcopy_completes_what_precopy_cannot(tcg_host):
+    trace = simulate(scenario("postcopy", after=1), tcg_host)
+    assert trace.outcome.verdict == "completed"
+    assert trace.outcome.downtime_stop_resume_s < 0.1
+    assert trace.outcome.postcopy_requests > 0
+
+
+def test_a_longer_downtime_limit_never_takes_longer(tcg_host):
+    """A monotonic limit: more room at the end cannot cost passes."""
+    totals = []
+    for limit_ms in (100, 300, 1000, 3000):
+        described = scenario("autoconverge", ws=256 * MIB, limit_ms=limit_ms)
+        totals.append(simulate(described, tcg_host).outcome.total_time_s)
+    assert totals == sorted(totals, reverse=True)
+
+
+@pytest.mark.parametrize("max_iters", [5, 60])
+def test_a_pass_limit_cancels(max_iters, tcg_host):
+    outcome = simulate(scenario(max_iters=max_iters), tcg_host).outcome
+    assert outcome.verdict == "cancelled"
+    assert max_iters < outcome.passes <= max_iters + 2
+
+
+@pytest.mark.parametrize("max_time", [3.0, 30.0, 3000.0])
+def test_a_time_limit_cancels(max_time, tcg_host):
+    trace = simulate(scenario(max_time=max_time), tcg_host)
+    assert trace.outcome.verdict == "cancelled"
+    assert trace.phases.end_s == pytest.approx(max_time, abs=0.06)
+
+
+def test_cost_does_not_grow_with_ram(tcg_host, count_events):
+    """The same passes: as many events for 16 TiB as for 1 GiB."""
+
+    def scaled(factor):
+        return scenario(
+            ram=factor * GIB, ws=factor * GIB, bw=factor * GBIT, max_time=60.0
+        )
+
+    fast = dict(tcg_host.values)
+    fast["page_source_s"] = fast["page_destination_s"] = fast["fresh_page_s"] = 1e-11
+    fast["sync_page_s"] = 0.0
+    fast["link_bytes_per_s"] = 1e15
+    tcg_host.values = fast
+    small = count_events(scaled(1), tcg_host)
+    large = count_events(scaled(16_384), tcg_host)
+    assert large <= 2 * small
+
+
+def test_idle_background_syncs_cost_no_events(tcg_host, count_events):
+    idle = scenario("autoconverge", ram=64 * GIB, ws=0, bw=1000)
+    long = scenario("autoconverge", ram=1024 * GIB, ws=0, bw=1000)
+    assert count_events(long, tcg_host) <= count_events(idle, tcg_host) + 5
+
+
+def test_draws_are_reproducible_and_nominal_draws_nothing(tcg_profile):
+    described = scenario("autoconverge")
+    first = predict(described, tcg_profile, draws=8, seed=3)
+    again = predict(described, tcg_profile, draws=8, seed=3)
+    other = predict(described, tcg_profile, draws=8, seed=4)
+    assert first == again
+    assert first.quantities != other.quantities
+    nominal = simulate(described, draw_host(tcg_profile)).outcome
+    assert first.trace.outcome == nominal
+
+
+def test_more_vcpus_than_cpus_slow_each_other(tcg_profile):
+    one = predict(scenario("pause", after=1), tcg_profile, draws=0)
+    four = predict(scenario("pause", after=1, vcpus=4), tcg_profile, draws=0)
+    name = "guest_before_ms_per_gib"
+    ratio = four.quantities[name].nominal / one.quantities[name].nominal
+    assert ratio == pytest.approx(2.0, rel=0.05)  # four threads on two CPUs
+
+
+def test_a_broken_profile_is_named(tcg_profile):
+    import msgspec
+
+    parameters = dict(tcg_profile.parameters)
+    del parameters["stop_s"]
+    broken = msgspec.structs.replace(tcg_profile, parameters=parameters)
+    with pytest.raises(InputError, match="stop_s"):
+        predict(scenario(), broken)
