@@ -17,12 +17,15 @@ SOURCES = Path(__file__).parent
 SOURCE_NAMES = (
     "workload.h",
     "workload.c",
+    "settings.c",
+    "line.h",
     "tsc.h",
     "bare.S",
     "bare.c",
     "bare.ld",
     "init.c",
 )
+WORKLOAD = ("workload.c", "settings.c")
 
 COMMON = ("-std=gnu11", "-O2", "-Wall", "-Wextra")
 # Freestanding and in general registers only: bare metal has no C library and leaves
@@ -85,7 +88,7 @@ def build_linux(out: Path | None = None, cc: str = "gcc") -> Path:
 def _bare(cc: str, work: Path, target: Path) -> None:
     objects = [
         _compile(cc, FREESTANDING, name, work)
-        for name in ("bare.S", "bare.c", "workload.c")
+        for name in ("bare.S", "bare.c", *WORKLOAD)
     ]
     _call([cc, *LINK_BARE, "-o", str(target), *objects])
 
@@ -93,7 +96,7 @@ def _bare(cc: str, work: Path, target: Path) -> None:
 def _linux(cc: str, work: Path, target: Path) -> None:
     objects = [
         _compile(cc, (*COMMON, "-pthread"), "init.c", work),
-        _compile(cc, FREESTANDING, "workload.c", work),
+        *(_compile(cc, FREESTANDING, name, work) for name in WORKLOAD),
     ]
     program = work / "init"
     _call([cc, *LINK_LINUX, "-o", str(program), *objects])

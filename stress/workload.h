@@ -25,18 +25,20 @@ struct settings {
     enum content content;
 };
 
+extern const char *const touch_names[], *const content_names[];
+
 /* What a platform (bare.c, init.c) supplies. */
 void platform_write(const char *line, size_t bytes);       /* never mixes two lines */
 _Noreturn void platform_stop(void);                        /* after an error */
 
 /* What it calls, in this order. */
+const char *workload_arguments(const char *command_line); /* the settings in it */
 void workload_configure(struct settings *settings, const char *arguments);
 void workload_announce(const char *kind, const struct settings *settings, void *memory,
                        uint64_t base);
 _Noreturn void workload_thread(unsigned cpu); /* once on each vCPU; returns never */
 
 _Noreturn void workload_fail(const char *text, const char *detail);
-const char *workload_arguments(const char *command_line);
 
 #endif
 #endif

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from migmodel.stress.builder import COMMON, FREESTANDING, SOURCES
+from migmodel.stress.builder import COMMON, FREESTANDING, SOURCES, WORKLOAD
 from migmodel.stress.command import PAGE_BYTES
 from migmodel.stress.console import Line, read_line
 
@@ -21,12 +21,14 @@ SETTINGS = f"ws={PAGES * PAGE_BYTES} report_ms=50 mhz=1000.5"
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("harness")
+    objects = []
     for source, flags in (
-        (SOURCES / "workload.c", FREESTANDING),
+        *((SOURCES / name, FREESTANDING) for name in WORKLOAD),
         (Path(__file__).with_name("harness.c"), COMMON),
     ):
         _gcc(*flags, "-Werror", "-I", SOURCES, "-c", source, folder=folder)
-    _gcc("-no-pie", "-o", "harness", "workload.o", "harness.o", folder=folder)
+        objects.append(f"{source.stem}.o")
+    _gcc("-no-pie", "-o", "harness", *objects, folder=folder)
     return folder / "harness"
 
 
