@@ -31,7 +31,7 @@ _COLUMNS = (
     "total",
     "downtime",
     "blackout",
-    "guest gap",
+    "gap",
     "passes",
     "throttle",
     "sent",
@@ -180,7 +180,9 @@ def _print(runs: list[Measurement], out: Path | None) -> None:
     console = Console()
     console.print(_table(runs))
     host = runs[0].host
-    click.echo("downtime: as QEMU reports it; blackout: STOP to RESUME")
+    click.echo(
+        "downtime: as QEMU reports it; blackout: STOP to RESUME; gap: the guest's"
+    )
     click.echo(f"QEMU {host.qemu_version}, {host.accel}, {host.cpus} CPUs")
     for run in runs:
         for problem in run.problems:
@@ -190,10 +192,9 @@ def _print(runs: list[Measurement], out: Path | None) -> None:
 
 
 def _table(runs: list[Measurement]) -> Table:
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in _COLUMNS:
         justify: JustifyMethod = "left" if heading in _TEXTS else "right"
         table.add_column(heading, justify=justify, no_wrap=True)
