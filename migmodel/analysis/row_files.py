@@ -52,6 +52,7 @@ class CsvRows:
         self._stream = path.open("w", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._stream, columns, lineterminator="\n")
         self._writer.writeheader()
+        self._stream.flush()
 
     def append(self, row: Row) -> None:
         """Write one row through to the file."""

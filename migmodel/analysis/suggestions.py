@@ -84,26 +84,41 @@ Alternatives = Iterator[tuple[str, Scenario]]
 
 
 def _kinds(scenario: Scenario) -> Iterator[Alternatives]:
-    yield _technique(scenario, "autoconverge")
-    yield _technique(scenario, "postcopy")
+    yield _autoconverge(scenario)
+    yield _postcopy(scenario)
     yield _downtimes(scenario)
     yield _bandwidths(scenario)
     yield _more_time(scenario)
 
 
-def _technique(scenario: Scenario, technique: Technique) -> Alternatives:
+def _autoconverge(scenario: Scenario) -> Alternatives:
+    if scenario.policy.technique != "autoconverge":
+        yield from _with_technique(scenario, "autoconverge")
+
+
+def _postcopy(scenario: Scenario) -> Alternatives:
+    """Post-copy after one pass: later ones cost time and gain little."""
     policy = scenario.policy
-    if policy.technique == technique:
-        return
+    if policy.technique != "postcopy" or policy.after_passes != 1:
+        yield from _with_technique(scenario, "postcopy", after_passes=1)
+
+
+def _with_technique(
+    scenario: Scenario, technique: Technique, after_passes: int | None = None
+) -> Alternatives:
+    policy = scenario.policy
     try:
         other = Policy(
             technique=technique,
+            after_passes=after_passes,
             parameters=policy.parameters,
             capabilities=policy.capabilities,
         )
     except InputError:
         return  # capabilities asked for beside the technique exclude this one
-    yield f"--policy {technique}", msgspec.structs.replace(scenario, policy=other)
+    after = "" if after_passes is None else f" --after {after_passes}"
+    changed = msgspec.structs.replace(scenario, policy=other)
+    yield f"--policy {technique}{after}", changed
 
 
 def _downtimes(scenario: Scenario) -> Alternatives:

@@ -15,6 +15,7 @@ from multiprocessing import connection
 from typing import Any
 
 from migmodel.analysis import predict as model
+from migmodel.analysis.why import why
 from migmodel.errors import JobError
 from migmodel.managers import DEFAULT_AFTER_PASSES
 from migmodel.records.prediction import Interval, Prediction
@@ -140,7 +141,7 @@ def _description(scenario: Scenario) -> Row:
     if after is None and policy.technique in ("pause", "postcopy"):
         after = DEFAULT_AFTER_PASSES
     return {
-        "name": scenario.name or None,
+        **({"name": scenario.name} if scenario.name else {}),
         "ram_bytes": guest.ram_bytes,
         "vcpus": guest.vcpus,
         "guest": guest.kind,
@@ -171,7 +172,7 @@ def _result(prediction: Prediction) -> Row:
         "draws": prediction.draws,
         "seed": prediction.seed,
         "verdict": prediction.trace.outcome.verdict,
-        "reason": prediction.trace.outcome.reason,
+        "reason": why(prediction),
         "completes_probability": prediction.completes_probability,
     }
     for name in QUANTITIES:

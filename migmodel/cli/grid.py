@@ -84,9 +84,8 @@ def _values(options: dict[str, Any]) -> dict[str, list[str]]:
         name, equals, text = setting.partition("=")
         if _SET + name in values:
             raise InputError(f"--set: {name} is given twice")
-        values[_SET + name] = [
-            name + equals + value for value in _split("--set", text or setting)
-        ]
+        texts = _split("--set", text) if text else [""]
+        values[_SET + name] = [name + equals + value for value in texts]
     return values
 
 

@@ -117,8 +117,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(error.format_message(), error.exit_code)
     except MigModelError as error:
         return _complain(str(error), error.exit_status)
-    except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted", INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click wraps the interrupt; a command may have said in it what is left
+        return _complain(str(error.__cause__ or error) or "interrupted", INTERRUPTED)
     except OSError as error:
         if error.errno == errno.EPIPE:
             return _close_quietly()

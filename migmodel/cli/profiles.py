@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import click
 
 from migmodel.records.profile import HostProfile, Parameter
-
-WIDTH = 88
 
 
 @click.group()
@@ -38,25 +34,30 @@ def list_profiles() -> None:
 def show_profile(name: str) -> None:
     """Show a profile: every value, its error and its source."""
     from migmodel.analysis.profiles import load_profile
+    from migmodel.show.tables import wrapped
     from migmodel.show.verdict import profile_text
 
     profile = load_profile(name)
-    click.echo("\n".join(textwrap.wrap(profile_text(profile), WIDTH)))
+    click.echo("\n".join(wrapped(profile_text(profile))))
     if profile.description:
-        click.echo("\n".join(textwrap.wrap(profile.description, WIDTH)))
+        click.echo("\n".join(wrapped(profile.description)))
     for fact, value in profile.facts.items():
         click.echo(f"{fact}: {value}")
     click.echo(_parameters(profile))
 
 
 def _parameters(profile: HostProfile) -> str:
+    from migmodel.physics.parameters import PARAMETERS
+    from migmodel.show.tables import wrapped
+
     lines = []
     width = max(map(len, profile.parameters), default=0)
     for name, parameter in profile.parameters.items():
         lines += ["", f"{name.ljust(width)}  {_number(parameter)}"]
-        lines += textwrap.wrap(
-            parameter.source, WIDTH, initial_indent="  ", subsequent_indent="  "
-        )
+        if name in PARAMETERS:
+            lines += wrapped(PARAMETERS[name].meaning, first="  ", others="    ")
+        source = f"source: {parameter.source or 'not stated'}"
+        lines += wrapped(source, first="  ", others="    ")
     return "\n".join(lines)
 
 

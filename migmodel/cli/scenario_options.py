@@ -193,7 +193,7 @@ def scenario_from(**options: Any) -> Described:
     guest = _guest(reader)
     workload = _workload(reader, guest)
     if options.get("guest") is None and workload.working_set_bytes < guest.ram_bytes:
-        reader.assume("its RAM outside the working set is zero", "--guest")
+        reader.assume("the RAM outside the working set is zero", "--guest")
     scenario = Scenario(
         guest=guest,
         workload=workload,

@@ -162,13 +162,12 @@ def _axis_name(axis: str) -> str:
 
 
 def _summarise(grid: Grid, done: list[Row], profile: str, table: Path) -> None:
-    import textwrap
+    from migmodel.show.tables import wrapped
 
     completing = sum(row["completes_probability"] >= 0.5 for row in done)
     click.echo(
         f"{len(done)} migrations with profile {profile}: {completing} complete, "
         f"{len(done) - completing} do not; {table}"
     )
-    assumed = "; ".join(grid.assumptions)
-    for line in textwrap.wrap(f"assumed: {assumed}", 88, subsequent_indent="  "):
-        click.echo(line)
+    assumed = wrapped("; ".join(grid.assumptions), first="assumed  ", others=" " * 9)
+    click.echo("\n".join(assumed))

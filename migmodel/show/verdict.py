@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from migmodel.analysis.suggestions import Suggestion, completes, nominal
+from migmodel.analysis.why import why
 from migmodel.records.prediction import Interval, Prediction
 from migmodel.records.profile import HostProfile
 from migmodel.records.scenario import Scenario
-from migmodel.show.tables import aligned
+from migmodel.show.tables import aligned, wrapped
 from migmodel.units import format_bandwidth, format_bytes, format_duration
 
-WIDTH = 88
 MARGIN = 10
 POSTCOPY_RISK = (
     "if the link or the destination fails after the switch, the guest is lost"
+)
+
+NOTHING_HELPS = (
+    "No single change of policy, downtime limit, bandwidth or time limit makes it "
+    "complete."
 )
 
 
@@ -100,7 +104,7 @@ def verdict_text(
     if suggestions:
         parts += ["", *_suggestions(suggestions)]
     elif not completes(prediction):
-        parts += ["", "No other policy, downtime limit or bandwidth makes it complete."]
+        parts += ["", NOTHING_HELPS]
     return "\n".join(parts)
 
 
@@ -121,7 +125,7 @@ def describe(scenario: Scenario) -> str:
     ]
     if link is not None:
         parts.insert(5, f"a link of {format_bandwidth(link)}")
-    return "\n".join(textwrap.wrap(", ".join(parts), WIDTH))
+    return "\n".join(wrapped(", ".join(parts)))
 
 
 def profile_text(profile: HostProfile) -> str:
@@ -137,45 +141,40 @@ def profile_text(profile: HostProfile) -> str:
 
 
 def _verdict(prediction: Prediction) -> list[str]:
-    outcome = prediction.trace.outcome
+    outcome, end_s = prediction.trace.outcome, prediction.trace.phases.end_s
     probability = prediction.completes_probability
-    if prediction.draws and 0 < probability < 1:
-        text = f"It completes with a probability of {_chance(probability)}"
-        text += _figures(prediction, ", then ")
+    divided = probability != float(completes(prediction))
+    if divided:
+        share = f"in {_percent(100 * probability)} of the draws"
+        text = ", ".join([f"It completes {share}", *_figures(prediction)])
     elif completes(prediction):
-        text = "It completes" + _figures(prediction, " ")
+        text = f"It completes {', '.join(_figures(prediction))}".rstrip()
     elif outcome.verdict == "never":
-        text = "It never completes"
+        text = (
+            f"It never completes, as is certain after {format_duration(end_s)}; the "
+            "figures are those until then"
+        )
     elif outcome.verdict == "cancelled":
-        text = "It does not complete: it is cancelled" + _after(outcome.total_time_s)
+        text = f"It does not complete: cancelled after {format_duration(end_s)}"
     else:
         text = "It fails"
-    lines = textwrap.wrap(text + ".", WIDTH)
-    if outcome.reason:
-        why = f"Why: {outcome.reason}"
-        if prediction.draws and 0 < probability < 1:
-            why = f"Nominal run: {outcome.verdict}, {outcome.reason}"
-        lines += textwrap.wrap(why, WIDTH)
+    lines = wrapped(f"{text}.")
+    reason = why(prediction)
+    if reason:
+        lead = f"Nominal run, {outcome.verdict}: " if divided else "Why: "
+        lines += wrapped(f"{lead}{reason}.")
     return lines
 
 
-def _chance(probability: float) -> str:
-    return f"{min(max(round(100 * probability), 1), 99)} %"
-
-
-def _after(seconds: float | None) -> str:
-    return "" if seconds is None else f" after {format_duration(seconds)}"
-
-
-def _figures(prediction: Prediction, lead: str) -> str:
+def _figures(prediction: Prediction) -> list[str]:
     total = _expected(prediction, "total_time_s")
     down = _expected(prediction, "downtime_stop_resume_s")
     figures = []
     if total is not None:
         figures.append(f"in {format_duration(total)}")
     if down is not None:
-        figures.append(f"with the guest stopped for {format_duration(down)}")
-    return lead + " ".join(figures) if figures else ""
+        figures.append(f"the guest stopped for {format_duration(down)}")
+    return figures
 
 
 def _expected(prediction: Prediction, name: str) -> float | None:
@@ -215,20 +214,15 @@ def _range(interval: Interval, write: Callable[[float], str]) -> str:
 
 
 def _paragraph(title: str, texts: Iterable[str]) -> list[str]:
-    return textwrap.wrap(
-        "; ".join(texts),
-        WIDTH,
-        initial_indent=title.ljust(MARGIN),
-        subsequent_indent=" " * MARGIN,
-        break_on_hyphens=False,
-    )
+    first, others = title.ljust(MARGIN), " " * MARGIN
+    return wrapped("; ".join(texts), first=first, others=others)
 
 
 def _suggestions(suggestions: Sequence[Suggestion]) -> list[str]:
     rows = [(f"  {item.option}", _promise(item.prediction)) for item in suggestions]
     lines = ["What would help (one change each, nominal):", *aligned(rows)]
     if any("postcopy" in item.option for item in suggestions):
-        lines.append(f"  With post-copy: {POSTCOPY_RISK}.")
+        lines += wrapped(f"With post-copy: {POSTCOPY_RISK}.", first="  ", others="  ")
     return lines
 
 

@@ -1,0 +1,67 @@
+"""Why a migration ends as it does, in one sentence."""
+
+from __future__ import annotations
+
+from migmodel.managers import DEFAULT_AFTER_PASSES
+from migmodel.records.prediction import Prediction
+from migmodel.records.trace import Round, Trace
+from migmodel.units import format_bandwidth, format_bytes, format_duration
+
+
+def why(prediction: Prediction) -> str:
+    """Explain the verdict of the nominal run; empty where nothing explains it."""
+    outcome = prediction.trace.outcome
+    if outcome.reason:
+        return outcome.reason
+    if outcome.verdict == "never":
+        return _why_never(prediction)
+    if outcome.verdict == "completed":
+        return _why_completed(prediction)
+    return ""
+
+
+def _why_never(prediction: Prediction) -> str:
+    trace = prediction.trace
+    if not trace.rounds:
+        return ""
+    last = trace.rounds[-1]
+    bandwidth = _bandwidth(last)
+    limit_s = prediction.scenario.policy.downtime_limit_s
+    throttle = trace.outcome.peak_throttle_percent
+    even = f"even throttled by {throttle:.0f} %, " if throttle else ""
+    return (
+        f"{even}the guest leaves {format_bytes(last.pending_bytes)} to send again in "
+        f"every pass, of which {format_bandwidth(bandwidth)} carries "
+        f"{format_bytes(bandwidth * limit_s)} within the downtime limit of "
+        f"{format_duration(limit_s)}"
+    )
+
+
+def _bandwidth(last: Round) -> float:
+    return last.sent_bytes / (last.end_s - last.start_s)
+
+
+def _why_completed(prediction: Prediction) -> str:
+    policy, trace = prediction.scenario.policy, prediction.trace
+    throttle = trace.outcome.peak_throttle_percent
+    after = policy.after_passes
+    after = DEFAULT_AFTER_PASSES if after is None else after
+    limit = format_duration(policy.downtime_limit_s)
+    fits = f"what is left fits the downtime limit of {limit}"
+    acts = policy.technique != "precopy"
+    match policy.technique:
+        case "autoconverge" if throttle:
+            return f"the throttle rises to {throttle:.0f} %, until {fits}"
+        case "postcopy" if trace.outcome.postcopy_requests is not None:
+            return f"after {after} passes the guest moves and its memory follows"
+        case "pause" if _was_paused(trace):
+            return f"after {after} passes the guest is paused and the rest follows"
+    return f"{fits} without {policy.technique}" if acts else fits
+
+
+def _was_paused(trace: Trace) -> bool:
+    """Whether the guest stopped before the last pass: not by QEMU's own decision."""
+    stop_s = trace.phases.stop_s
+    if stop_s is None or not trace.rounds:
+        return False
+    return stop_s < trace.rounds[-1].end_s

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from migmodel.analysis.profiles import load_profile
+from migmodel.analysis.sweep import QUANTITIES, columns, sweep
+from migmodel.records import Guest, Policy, Scenario, Workload
+from migmodel.units import MIB
+
+MakeScenario = Callable[..., Scenario]
+
+
+def small(mib: int, **parameters: int) -> Scenario:
+    """An idle guest: quickly predicted."""
+    return Scenario(
+        guest=Guest(ram_bytes=mib * MIB),
+        workload=Workload(working_set_bytes=0),
+        policy=Policy(parameters=dict(parameters)),
+    )
+
+
+def test_processes_give_the_same_rows_in_the_same_order() -> None:
+    profile = load_profile(None)
+    scenarios = [small(mib) for mib in range(64, 94)]
+    alone = list(sweep(scenarios, profile, draws=19, seed=3, jobs=1))
+    together = list(sweep(scenarios, profile, draws=19, seed=3, jobs=2))
+    assert together == alone
+    assert [row["ram_bytes"] for row in alone] == [
+        scenario.guest.ram_bytes for scenario in scenarios
+    ]
+
+
+def test_rows_have_the_columns_named_before_the_first_prediction() -> None:
+    scenarios = [
+        small(64),
+        small(64, **{"cpu-throttle-increment": 20}),
+        small(64, **{"max-bandwidth": 0}),
+    ]
+    rows = list(sweep(scenarios, load_profile(None), draws=0))
+    names = columns(scenarios)
+    assert all(list(row) == names for row in rows)
+    assert "max-bandwidth" not in names, "it has a column with its unit"
+    assert [row["cpu-throttle-increment"] for row in rows] == [None, 20, None]
+    for name in QUANTITIES:
+        assert {name, f"{name}_low", f"{name}_high"} <= set(names)
+
+
+def test_without_draws_there_is_no_interval_and_with_draws_there_is() -> None:
+    profile = load_profile(None)
+    (nominal,) = sweep([small(64)], profile, draws=0)
+    (drawn,) = sweep([small(64)], profile, draws=5)
+    assert nominal["total_time_s"] == drawn["total_time_s"]
+    assert nominal["total_time_s_low"] is None
+    assert drawn["total_time_s_low"] <= drawn["total_time_s_high"]
+
+
+@pytest.mark.parametrize("technique", ["precopy", "postcopy"])
+def test_the_table_states_the_default_after_where_it_acts(
+    technique: str, make_scenario: MakeScenario
+) -> None:
+    scenario = make_scenario(technique=technique)
+    (row,) = sweep([scenario], load_profile(None))
+    assert row["after_passes"] == (5 if technique == "postcopy" else None)
+
+
+SWEEPING = """
+import sys
+from migmodel.analysis.profiles import load_profile
+from migmodel.analysis.sweep import sweep
+from migmodel.records import Guest, Scenario, Workload
+if __name__ == "__main__":
+    scenarios = [
+        Scenario(guest=Guest(ram_bytes=n << 20), workload=Workload(working_set_bytes=0))
+        for n in range(1, 4000)
+    ]
+    rows = sweep(scenarios, load_profile(None), draws=64, jobs=2)
+    next(rows)
+    print("going", flush=True)
+    try:
+        for row in rows:
+            pass
+    except KeyboardInterrupt:
+        rows.close()
+        sys.exit(130)
+"""
+
+
+def members(group: int) -> list[int]:
+    """Live processes of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_the_sweep(end: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "sweeping.py"
+    script.write_text(SWEEPING)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "going\n"
+            assert len(members(process.pid)) >= 3, "the sweep itself and two workers"
+            if end == signal.SIGINT:
+                os.killpg(process.pid, end)  # as a terminal does
+            else:
+                process.send_signal(end)
+            _, errors = process.communicate(timeout=60)
+            deadline = time.monotonic() + 30
+            while members(process.pid) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert members(process.pid) == []
+            if end == signal.SIGINT:
+                assert errors == ""
+        finally:
+            if members(process.pid):
+                os.killpg(process.pid, signal.SIGKILL)

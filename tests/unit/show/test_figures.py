@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from matplotlib.figure import Figure
+
+from migmodel.records import Outcome, Phases, Trace
+from migmodel.show.figures import plot_trace
+from migmodel.show.heatmap import Cell, heatmap
+from migmodel.units import GIB
+
+MakeTrace = Callable[..., Trace]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were saved, still to be looked into."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *arguments: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+def lines_of(figure: Figure, label: str) -> list[Any]:
+    """Data lines of the panel with that y label."""
+    (axes,) = [axes for axes in figure.axes if axes.get_ylabel().startswith(label)]
+    return [line for line in axes.get_lines() if len(line.get_xdata()) > 2]
+
+
+def test_panels_share_the_time_and_have_units(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    trace = make_trace(vcpus=2, throttle=40.0, downtime_stop_resume_s=0.3)
+    plot_trace([("predicted", trace)], tmp_path / "one.png", title="a title")
+    (figure,) = drawn
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert labels == ["remaining\n[GiB]", "throttle\n[%]", "guest\n[ms per GiB]"]
+    assert figure.axes[-1].get_xlabel().endswith("[s]")
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1
+    assert len(lines_of(figure, "guest")) == 2, "one line a vCPU"
+    (remaining,) = lines_of(figure, "remaining")
+    assert list(remaining.get_ydata()) == [8.0, 4.0, 0.0]
+
+
+def test_the_guest_speed_is_time_for_a_gib(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    # 262144 pages of 4 KiB are a GiB; each took 1 s
+    plot_trace([("predicted", make_trace())], tmp_path / "one.png")
+    (line,) = lines_of(drawn[0], "guest")
+    assert set(line.get_ydata()) == {1000.0}
+
+
+def test_what_was_not_throttled_has_no_such_panel(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    plot_trace([("predicted", make_trace(throttle=0.0))], tmp_path / "one.png")
+    assert len(drawn[0].axes) == 2
+
+
+def test_repeats_share_a_colour_and_the_legend_names_each_label_once(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    trace = make_trace(downtime_stop_resume_s=0.3)
+    plot_trace(
+        [("measured", trace), ("measured", trace), ("predicted", trace)],
+        tmp_path / "three.png",
+    )
+    lines = lines_of(drawn[0], "remaining")
+    assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color()
+    texts = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert texts == [
+        "measured",
+        "predicted",
+        "guest stopped (measured, 300 ms)",
+        "guest stopped (predicted, 300 ms)",
+        "end",
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_trace_without_any_samples_is_drawn_all_the_same(
+    suffix: str, tmp_path: Path
+) -> None:
+    empty = Trace(outcome=Outcome(verdict="failed"), phases=Phases(end_s=1.0))
+    path = tmp_path / f"empty.{suffix}"
+    plot_trace([("measured", empty)], path)
+    assert path.stat().st_size > 0
+
+
+def test_a_wide_range_of_guest_speeds_gets_a_logarithmic_axis(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    trace = make_trace()
+    pages = [1000.0 if i == 40 else p for i, p in enumerate(trace.guest.pages)]
+    guest = msgspec.structs.replace(trace.guest, pages=pages)
+    slow = msgspec.structs.replace(trace, guest=guest)
+    plot_trace([("predicted", trace)], tmp_path / "even.png")
+    plot_trace([("predicted", slow)], tmp_path / "slow.png")
+    assert [figure.axes[-1].get_yscale() for figure in drawn] == ["linear", "log"]
+
+
+def cells(*probabilities: float) -> list[Cell]:
+    """Two by two cells of one panel, row by row from below."""
+    return [
+        Cell(x, y, "precopy", probability, 10.0 * GIB / GIB)
+        for (x, y), probability in zip(
+            [("1g", "4"), ("10g", "4"), ("1g", "8"), ("10g", "8")],
+            probabilities,
+            strict=True,
+        )
+    ]
+
+
+def frontier(figure: Figure) -> set[tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Edges drawn in the first panel, as (x, y) pairs of their ends."""
+    return {
+        (tuple(line.get_xdata()), tuple(line.get_ydata()))
+        for line in figure.axes[0].get_lines()
+    }
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "edges"),
+    [
+        ((1, 1, 1, 1), set()),
+        ((0, 0, 0, 0), set()),
+        ((1, 1, 0, 1), {((1, 1), (1, 2)), ((0, 1), (1, 1))}),
+        ((0.4, 0.6, 0.4, 0.6), {((1, 1), (0, 1)), ((1, 1), (1, 2))}),
+    ],
+)
+def test_the_frontier_parts_what_completes_from_what_does_not(
+    probabilities: tuple[float, ...],
+    edges: set[object],
+    drawn: list[Figure],
+    tmp_path: Path,
+) -> None:
+    heatmap(cells(*probabilities), tmp_path / "map.png", x_name="bw", y_name="mem")
+    assert frontier(drawn[0]) == edges
+
+
+def test_cells_show_their_time_or_that_there_is_none(
+    drawn: list[Figure], tmp_path: Path
+) -> None:
+    heatmap(cells(1, 0, 0.7, 1), tmp_path / "map.png", x_name="bw", y_name="mem")
+    texts = [text.get_text() for text in drawn[0].axes[0].texts]
+    assert texts == ["10 s", "no", "10 s\n70 %", "10 s"]
+
+
+def test_every_policy_has_a_panel(drawn: list[Figure], tmp_path: Path) -> None:
+    policies = ["precopy", "pause", "autoconverge", "postcopy"]
+    grid = [
+        cell._replace(panel=name) for name in policies for cell in cells(1, 1, 1, 1)
+    ]
+    heatmap(grid, tmp_path / "map.png", x_name="bw", y_name="mem")
+    shown = [axes for axes in drawn[0].axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in shown] == policies
