@@ -49,6 +49,17 @@ def next_percent(
     return min(max(stepped, MIN_PERCENT), MAX_PERCENT)
 
 
+def sleep_s(percent: float) -> float:
+    """Length of one sleep: slice x p/(1-p) [s]."""
+    fraction = percent / 100
+    return TIMESLICE_S * fraction / (1 - fraction)
+
+
+def period_s(percent: float) -> float:
+    """From one tick of the throttle's timer to the next: slice / (1-p) [s]."""
+    return TIMESLICE_S / (1 - percent / 100)
+
+
 def run_share(percent: float, sleep_extra_s: float = 0.0) -> float:
     """Share of time that a throttled vCPU runs.
 
@@ -57,12 +68,10 @@ def run_share(percent: float, sleep_extra_s: float = 0.0) -> float:
     percent : float
         cpu-throttle-percentage, 0 for none.
     sleep_extra_s : float
-        How much longer than asked each sleep lasts on this host [s].
+        How much longer than asked each sleep lasts on this host [s]. A sleep that
+        outlasts its turn does not delay the next tick.
     """
     if percent <= 0:
         return 1.0
-    fraction = percent / 100
-    # The timer fires every slice/(1-p); a sleep that outlasts its turn delays the next.
-    period = TIMESLICE_S / (1 - fraction)
-    sleep = TIMESLICE_S * fraction / (1 - fraction) + sleep_extra_s
-    return max(period - sleep, 0.0) / period
+    period = period_s(percent)
+    return max(period - sleep_s(percent) - sleep_extra_s, 0.0) / period

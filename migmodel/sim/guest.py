@@ -37,39 +37,34 @@ class Sweeper:
     starts: Array = field(default_factory=lambda: np.empty(0))
     lengths: Array = field(default_factory=lambda: np.empty(0))
 
-    def advance(self, seconds: float, page_s: float, first_write_s: float) -> float:
+    def advance(
+        self, seconds: float, run_s: float, page_s: float, first_write_s: float
+    ) -> float:
         """Run for a while; pages written.
 
         Parameters
         ----------
         seconds : float
-            Wall time [s].
+            Time that passes on the thread's clock [s].
+        run_s : float
+            How long of it the thread is let run [s].
         page_s : float
-            Time for a page at the CPU share it has now [s].
+            Time for a page while it runs [s].
         first_write_s : float
             Extra time for the first write to a protected page [s].
         """
         begin = self.written
-        slow_left = max(self.armed + self.share_pages - begin, 0.0)
         slow_s = page_s + first_write_s
+        slow_left = max(self.armed + self.share_pages - begin, 0.0)
+        slow = min(slow_left, run_s / slow_s)
+        reach = begin + slow + max(run_s - slow * slow_s, 0.0) / page_s
         if self.pace_pps is None:
-            slow = min(slow_left, seconds / slow_s)
-            self.written += slow + max(seconds - slow * slow_s, 0.0) / page_s
-            self.owed = self.written
-            return self.written - begin
-        # A paced thread is limited by its pace, or by its speed while it catches up.
-        self.owed += self.pace_pps * seconds
-        slow = min(slow_left, seconds / slow_s)
-        reach = slow + max(seconds - slow * slow_s, 0.0) / page_s
-        self.written = min(self.owed, begin + reach)
-        return self.written - begin
-
-    def stall(self, seconds: float) -> None:
-        """Stand still; a paced thread will owe the time."""
-        if self.pace_pps is not None:
-            self.owed += self.pace_pps * seconds
+            self.written = reach
         else:
-            self.owed = self.written
+            # Its pace sets a goal; what it was kept from it catches up.
+            self.owed += self.pace_pps * seconds
+            self.written = min(self.owed, reach)
+        return self.written - begin
 
 
 def make_sweepers(

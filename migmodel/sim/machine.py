@@ -9,6 +9,7 @@ from migmodel.sim.guest import Sweeper, collect_dirty, make_sweepers
 from migmodel.sim.host import Host
 from migmodel.sim.memory import Memory, Stretch
 from migmodel.sim.recorder import Recorder
+from migmodel.sim.throttle_clock import ThrottleClock
 from migmodel.units import GIB, MIB, PAGE_BYTES
 
 # RAM blocks beside the guest's own RAM on -machine q35 without devices: firmware and
@@ -61,7 +62,7 @@ class Machine:
             self.memory, scenario.workload.rate_pps, phases
         )
         self.page_s = host.page_s(scenario)
-        self.throttle_percent = 0.0
+        self.throttle = ThrottleClock(host["throttle_sleep_extra_s"])
         self.stopped = False
         self._fronts: list[int] = []
         self._front_pps: float | None = None
@@ -81,7 +82,7 @@ class Machine:
         """Share of a CPU that each vCPU wants."""
         if self.idle:
             return 0.0
-        run = run_share(self.throttle_percent, self.host["throttle_sleep_extra_s"])
+        run = self._run_share()
         if self._front_pps is not None:
             # A thread that waits for its page leaves the CPU to the stream.
             return min(run, self._front_pps * self.page_s)
@@ -117,39 +118,47 @@ class Machine:
 
     def touch_rate_pps(self) -> float:
         """Pages/s that a thread would write now if none were missing."""
-        rate = 1 / self._touch_s()
+        rate = self._run_share() / self._touch_s()
         pace = self.sweepers[0].pace_pps
         return rate if pace is None else min(rate, pace)
 
+    def _run_share(self) -> float:
+        extra_s = self.host["throttle_sleep_extra_s"]
+        return run_share(self.throttle.percent, extra_s)
+
+    def _running_share(self) -> float:
+        """Share of a CPU that a vCPU gets while it is let run.
+
+        One that wants less than its fair share gets a whole CPU when it wants it.
+        """
+        demand = self._demand()
+        if demand <= 0 or self.vcpu_share >= demand * (1 - 1e-6):
+            return 1.0
+        return self.vcpu_share / demand
+
     def _touch_s(self) -> float:
-        """Time a page now, at the share of CPU that a vCPU gets [s]."""
+        """Time a page now, while the vCPU is let run [s]."""
         busy = 1.0 + self.host["copy_interference"] * self._stream_cores
-        pace = self.sweepers[0].pace_pps
-        share = self.vcpu_share
-        if self._front_pps is not None or (
-            pace is not None and self.scenario.guest.kind == "linux"
-        ):
-            # It wants little of its CPU, and gets it when it wants it.
-            share = run_share(self.throttle_percent)
-        return self.page_s * busy / max(share, 1e-9)
+        return self.page_s * busy / self._running_share()
 
     def advance(self, now_s: float) -> None:
-        """Let the guest run until now."""
+        """Let the guest run until now.
+
+        Its clock stands still while it is stopped, so that a paced thread owes nothing
+        for a blackout: QEMU saves the guest's clocks at the stop.
+        """
         seconds = now_s - self.time_s
         if seconds <= 0:
             return
-        if self.stopped:
-            for sweeper in self.sweepers:
-                sweeper.stall(seconds)
-        elif self.sweepers:
+        if not self.idle:
+            run_s = self.throttle.run_time(self.time_s, now_s)
             touch_s = self._touch_s()
-            share = max(self.vcpu_share, 1e-9)
-            first_s = self.host["first_write_s"] / share
+            first_s = self.host["first_write_s"] / self._running_share()
             for vcpu, sweeper in enumerate(self.sweepers):
                 page_s = touch_s
                 if self._front_pps is not None and vcpu in self._fronts:
                     page_s = max(touch_s, 1 / self._front_pps)
-                pages = sweeper.advance(seconds, page_s, first_s)
+                pages = sweeper.advance(seconds, run_s, page_s, first_s)
                 self.recorder.work(vcpu, self.time_s, now_s, pages)
             self.vcpu_cpu_s += seconds * self.vcpu_share * len(self.sweepers)
         self.time_s = now_s

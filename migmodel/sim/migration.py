@@ -366,8 +366,19 @@ class Migration:
         new_pages = self.sync_bitmap()
         dirty_cost = self.host["sync_dirty_page_s"] * new_pages
         self.source_cpu_s += dirty_cost
-        yield from self.hold(dirty_cost)
+        yield from self.hold(dirty_cost + self.vcpu_wait_s())
         self._note_pass()
+
+    def vcpu_wait_s(self) -> float:
+        """How long a sync waits for the vCPUs to leave what they are at [s].
+
+        Under TCG each must come by once (QEMU 10.0 system/physmem.c,
+        tcg_log_global_after_sync), and one that the throttle put to sleep comes when
+        its sleep is over. KVM's log needs no vCPU.
+        """
+        if self.host.lazy_protection or self.machine.stopped:
+            return 0.0
+        return self.machine.throttle.awake_from(self.env.now) - self.env.now
 
     def sync_bitmap(self) -> float:
         """Merge the dirty log into the bitmap and judge the period; new pages."""
@@ -395,12 +406,10 @@ class Migration:
                 self._hits += 1
             if self._hits >= rule.hits:
                 self._hits = 0
-                self.machine.throttle_percent = throttle.next_percent(
-                    rule, self.machine.throttle_percent, dirty, sent
-                )
-                self.peak_throttle = max(
-                    self.peak_throttle, self.machine.throttle_percent
-                )
+                clock = self.machine.throttle
+                percent = throttle.next_percent(rule, clock.percent, dirty, sent)
+                clock.set_percent(percent, now)
+                self.peak_throttle = max(self.peak_throttle, percent)
         self.dirty_rate_pps = dirty / (now - self._last_rate_s)
         self._last_rate_s = now
         self._period_dirty = 0.0
@@ -439,7 +448,7 @@ class Migration:
                 self.pending_bytes,
                 self.sent_bytes,
                 self.sync_count,
-                self.machine.throttle_percent,
+                self.machine.throttle.percent,
                 self._hits,
             )
         )
@@ -466,7 +475,7 @@ class Migration:
     def _can_step(self) -> bool:
         return (
             self.capabilities.get("auto-converge", False)
-            and self.machine.throttle_percent < self.throttle_rule.maximum
+            and self.machine.throttle.percent < self.throttle_rule.maximum
         )
 
     def _never(self) -> Process:
@@ -511,7 +520,7 @@ class Migration:
                 self.env.now,
                 self.pending_bytes,
                 self.sent_bytes,
-                self.machine.throttle_percent,
+                self.machine.throttle.percent,
                 self.sync_count,
                 self.dirty_rate_pps,
             )

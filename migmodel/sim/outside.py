@@ -74,7 +74,7 @@ def _status(migration: Migration) -> MigrationStatus:
         remaining_bytes=migration.pending_bytes,
         total_bytes=migration.memory.total_pages,
         transferred_bytes=migration.sent_bytes,
-        throttle_percent=migration.machine.throttle_percent or None,
+        throttle_percent=migration.machine.throttle.percent or None,
     )
 
 

@@ -62,7 +62,6 @@ def _trace(migration: Migration) -> Trace:
     end_s = migration.end_s if migration.end_s is not None else migration.env.now
     migration.sample()
     if migration.resume_s is not None:
-        machine.throttle_percent = 0.0
         machine.advance(max(migration.env.now, end_s) + AFTER_S)
     stop_resume = None
     if migration.stop_s is not None and migration.resume_s is not None:

@@ -85,7 +85,7 @@ def _resume(migration: Migration, by_manager: bool) -> Process:
     machine.advance(now)
     migration.resume_s = now
     machine.stopped = False
-    machine.throttle_percent = 0.0
+    machine.throttle.set_percent(0.0, now)
     machine.set_stream(None)
     migration.recorder.event(now, "RESUME")
     if migration.stop_s is not None:

@@ -1,0 +1,87 @@
+"""When a throttled vCPU sleeps: not a mean share, but its actual turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migmodel.physics.throttle import period_s, sleep_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Rhythm:
+    """Sleeps that begin at `epoch_s` and every period after it."""
+
+    epoch_s: float
+    period_s: float
+    sleep_s: float
+
+    def run_until(self, now_s: float) -> float:
+        """Time run from the epoch until now [s]."""
+        turns, rest = divmod(max(now_s - self.epoch_s, 0.0), self.period_s)
+        run = self.period_s - self.sleep_s
+        return turns * run + max(rest - self.sleep_s, 0.0)
+
+    def next_tick(self, now_s: float) -> float:
+        """Begin of the next period [s]."""
+        turns = max(now_s - self.epoch_s, 0.0) // self.period_s + 1
+        return self.epoch_s + turns * self.period_s
+
+    def awake_from(self, now_s: float) -> float:
+        """Now, or when the sleep ends in which it is [s]."""
+        rest = (now_s - self.epoch_s) % self.period_s if now_s >= self.epoch_s else 1e9
+        return now_s + max(self.sleep_s - rest, 0.0)
+
+
+class ThrottleClock:
+    """The throttle's timer; all vCPUs sleep in phase.
+
+    A first percentage acts at once; a new one from the next tick on, since the sleep
+    that has begun is not shortened (QEMU 10.0 migration/cpu-throttle.c).
+
+    Parameters
+    ----------
+    sleep_extra_s : float
+        How much longer than asked each sleep lasts on this host [s].
+    """
+
+    def __init__(self, sleep_extra_s: float) -> None:
+        self.percent = 0.0
+        self._extra_s = sleep_extra_s
+        self._rhythm: _Rhythm | None = None
+        self._before: _Rhythm | None = None
+
+    def set_percent(self, percent: float, now_s: float) -> None:
+        """Throttle to this percentage; 0 ends it."""
+        self.percent = percent
+        if percent <= 0:
+            self._rhythm = self._before = None
+            return
+        self._before = self._rhythm
+        epoch_s = now_s if self._rhythm is None else self._rhythm.next_tick(now_s)
+        period = period_s(percent)
+        sleep = min(sleep_s(percent) + self._extra_s, period)
+        self._rhythm = _Rhythm(epoch_s, period, sleep)
+
+    def run_time(self, start_s: float, end_s: float) -> float:
+        """How long of this time a vCPU is let run [s]."""
+        rhythm = self._rhythm
+        if rhythm is None:
+            return end_s - start_s
+        change_s = min(max(rhythm.epoch_s, start_s), end_s)
+        run = rhythm.run_until(end_s) - rhythm.run_until(change_s)
+        if change_s > start_s:
+            if self._before is None:
+                run += change_s - start_s
+            else:
+                before = self._before
+                run += before.run_until(change_s) - before.run_until(start_s)
+        return run
+
+    def awake_from(self, now_s: float) -> float:
+        """Now, or when the sleep ends that a vCPU is in [s]."""
+        rhythm = self._rhythm
+        if rhythm is None:
+            return now_s
+        if now_s < rhythm.epoch_s:
+            return now_s if self._before is None else self._before.awake_from(now_s)
+        return rhythm.awake_from(now_s)
