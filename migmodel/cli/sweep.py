@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from migmodel.cli.grid import Combination, Grid, flag, grid_from, plotted_axes
+from migmodel.cli.option_values import FULL_SPEED
 from migmodel.cli.output_files import check_figure, check_suffix, check_writable
 from migmodel.cli.scenario_options import scenario_options
 from migmodel.records.scenario import Scenario
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 # Swept options whose values are written with their units; others stay as typed.
 AXES: dict[str, tuple[str, Callable[[Scenario], str]]] = {
+    "cpus": ("vCPUs", lambda s: str(s.guest.vcpus)),
+    "rate": (
+        "write rate [pages/s]",
+        lambda s: f"{s.workload.rate_pps:g}" if s.workload.rate_pps else FULL_SPEED,
+    ),
     "mem": ("guest RAM", lambda s: format_bytes(s.guest.ram_bytes)),
     "ws": ("working set", lambda s: format_bytes(s.workload.working_set_bytes)),
     "bw": (
@@ -141,13 +147,15 @@ def _draw(grid: Grid, done: list[Row], figure: Path) -> None:
         x, y, panel = (
             _axis_value(axis, combination, scenario) for axis in (across, up, of_panels)
         )
+        if of_panels not in (None, "policy"):
+            panel = f"{_axis_name(of_panels)}: {panel}"
         probability = row["completes_probability"]
         cells.append(Cell(x, y, panel, probability, row["total_time_s"]))
     heatmap(
         cells,
         figure,
         x_name=_axis_name(across),
-        y_name="" if up is None else _axis_name(up),
+        y_name=_axis_name(up),
     )
 
 
@@ -157,7 +165,9 @@ def _axis_value(axis: str | None, combination: Combination, scenario: Scenario) 
     return AXES[axis][1](scenario) if axis in AXES else combination[axis]
 
 
-def _axis_name(axis: str) -> str:
+def _axis_name(axis: str | None) -> str:
+    if axis is None:
+        return ""
     return AXES[axis][0] if axis in AXES else flag(axis)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WIDTH_IN, PANEL_IN, FRAME_IN = 8.0, 2.0, 1.1
 LOG_FROM = 20.0  # largest over smallest, from which on an axis is logarithmic
 MARGIN = 0.06  # of the migration's length, shown before and after it
+STOPPED, POSTCOPY = 0.3, 0.1  # opacity of the phases
 Labelled = Sequence[tuple[str, Trace]]
 
 
@@ -157,6 +158,7 @@ def _draw(
         axis.set_ylim(0, panel.top)
     elif values and 0 < LOG_FROM * min(values) < max(values):
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
     else:
         axis.set_ylim(bottom=0)
 
@@ -167,7 +169,17 @@ def _shade(axes: Sequence[Axes], trace: Trace, colour: str) -> None:
         axis.axvline(phases.end_s, color=colour, linewidth=0.8, linestyle=":")
         if phases.stop_s is not None:
             resume_s = phases.end_s if phases.resume_s is None else phases.resume_s
-            axis.axvspan(phases.stop_s, resume_s, color=colour, alpha=0.25)
+            axis.axvspan(phases.stop_s, resume_s, color=colour, alpha=STOPPED)
+        span = _postcopy_span(trace)
+        if span is not None:
+            axis.axvspan(*span, color=colour, alpha=POSTCOPY, linewidth=0)
+
+
+def _postcopy_span(trace: Trace) -> tuple[float, float] | None:
+    resume_s = trace.phases.resume_s
+    if trace.outcome.postcopy_requests is None or resume_s is None:
+        return None
+    return resume_s, trace.phases.end_s
 
 
 def _legend(figure: Figure, traces: Labelled, colours: dict[str, str]) -> None:
@@ -179,16 +191,19 @@ def _legend(figure: Figure, traces: Labelled, colours: dict[str, str]) -> None:
         Line2D([], [], color=colour, label=label) for label, colour in colours.items()
     ]
     for label, colour in colours.items():
-        stops = [
-            trace.outcome.downtime_stop_resume_s
-            for name, trace in traces
-            if name == label and trace.phases.stop_s is not None
-        ]
-        known = [stop for stop in stops if stop is not None]
-        if stops:
+        same = [trace for name, trace in traces if name == label]
+        if any(trace.phases.stop_s is not None for trace in same):
+            known = [
+                trace.outcome.downtime_stop_resume_s
+                for trace in same
+                if trace.outcome.downtime_stop_resume_s is not None
+            ]
             length = f", {format_duration(median(known))}" if known else ""
             text = f"guest stopped ({label}{length})"
-            handles.append(Patch(color=colour, alpha=0.25, label=text))
+            handles.append(Patch(color=colour, alpha=STOPPED, label=text))
+        if any(_postcopy_span(trace) is not None for trace in same):
+            text = f"post-copy ({label})"
+            handles.append(Patch(color=colour, alpha=POSTCOPY, label=text))
     handles.append(
         Line2D([], [], color="0.4", linewidth=0.8, linestyle=":", label="end")
     )

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CELL_IN, LEAST_IN = 0.62, 2.2
+CELL_IN, LEAST_IN, LEGEND_IN = 0.72, 2.2, 3.0
 FRAME_IN = 1.5
-MOST_COLUMNS = 3
+ROW_OF_PANELS = 3  # more are laid out in a square
 MOST_LABELLED = 20  # cells along a side, above which their numbers are left out
 LIKELY = 0.5
 NOT_COMPLETING, HATCH, FRONTIER = "0.88", "0.75", "#d55e00"
@@ -52,9 +52,9 @@ def heatmap(
     xs = list(dict.fromkeys(cell.x for cell in cells))
     ys = list(dict.fromkeys(cell.y for cell in cells))
     panels = list(dict.fromkeys(cell.panel for cell in cells))
-    columns = min(len(panels), MOST_COLUMNS)
+    columns = _panel_columns(len(panels))
     lines = math.ceil(len(panels) / columns)
-    width = FRAME_IN + columns * max(CELL_IN * len(xs), LEAST_IN)
+    width = FRAME_IN + max(columns * max(CELL_IN * len(xs), LEAST_IN), LEGEND_IN)
     height = FRAME_IN / 1.5 + lines * (0.5 + max(CELL_IN * len(ys) * 0.8, 1.0))
     with drawing(width, height, path, title) as figure:
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
@@ -64,6 +64,8 @@ def heatmap(
             chosen = {(c.x, c.y): c for c in cells if c.panel == panel}
             image = _panel(axis, chosen, xs, ys, norm)
             axis.set_title(panel, fontsize=9, loc="left")
+        for axis in axes[len(panels) - columns : len(panels)]:
+            axis.tick_params(labelbottom=True)  # also where no panel is below
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
         _legend(figure)
@@ -71,6 +73,10 @@ def heatmap(
         figure.supylabel(y_name, fontsize=9)
         if norm is not None:
             figure.colorbar(image, ax=axes, label="total time [s]", pad=0.02)
+
+
+def _panel_columns(panels: int) -> int:
+    return panels if panels <= ROW_OF_PANELS else math.ceil(math.sqrt(panels))
 
 
 def _legend(figure: Figure) -> None:
@@ -83,7 +89,7 @@ def _legend(figure: Figure) -> None:
     line = Line2D([], [], color=FRONTIER, linewidth=2.5, label="frontier of completion")
     figure.legend(
         handles=[grey, line],
-        loc="outside lower right",
+        loc="outside upper right",
         ncols=2,
         frameon=False,
         fontsize=8,
@@ -116,6 +122,7 @@ def _panel(
     axis.patch.set_hatch("////")
     axis.patch.set_edgecolor(HATCH)
     axis.grid(visible=False)
+    axis.tick_params(labelsize=8)
     image = axis.pcolormesh(times, cmap="viridis_r", norm=norm)
     axis.set_xticks([i + 0.5 for i in range(len(xs))], xs)
     axis.set_yticks([i + 0.5 for i in range(len(ys))], ys)

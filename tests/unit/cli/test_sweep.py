@@ -13,6 +13,7 @@ from migmodel.analysis import predict as model
 from migmodel.analysis import sweep as analysis
 from migmodel.cli.main import run
 from migmodel.records import HostProfile, Prediction, Scenario
+from migmodel.show import heatmap
 from migmodel.units import GIB
 
 MakePrediction = Callable[..., Prediction]
@@ -65,6 +66,31 @@ def test_a_heat_map_is_drawn(tmp_path: Path) -> None:
     out, plot = tmp_path / "out.csv", tmp_path / "map.png"
     assert run(["sweep", *GRID, "--out", str(out), "--plot", str(plot)]) == 0
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("model_answers")
+def test_the_heat_map_is_of_what_was_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        heatmap, "heatmap", lambda cells, path, **names: drawn.append(vars())
+    )
+    grid = ["--mem", "8,4", "--after", "1,5", "--policy", "precopy,postcopy"]
+    files = ["--out", str(tmp_path / "o.csv"), "--plot", str(tmp_path / "p.png")]
+    assert run(["sweep", *grid, *files]) == 0
+    cells = drawn[0]["cells"]
+    assert {(cell.x, cell.y, cell.panel) for cell in cells} == {
+        (mem, after, policy)
+        for mem in ("8 GiB", "4 GiB")
+        for after in ("1", "5")
+        for policy in ("precopy", "postcopy")
+    }, "also where a policy does not care for an option"
+    assert [c.completes_probability for c in cells if c.panel == "precopy"] == [
+        *(0.0, 0.0),
+        *(1.0, 1.0),
+    ]
+    assert drawn[0]["names"] == {"x_name": "guest RAM", "y_name": "--after"}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
