@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ SWEEPING = """
 import sys
 from migmodel.analysis.profiles import load_profile
 from migmodel.analysis.sweep import sweep
+from migmodel.errors import JobError
 from migmodel.records import Guest, Scenario, Workload
 if __name__ == "__main__":
     scenarios = [
@@ -90,6 +92,8 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         rows.close()
         sys.exit(130)
+    except JobError as error:
+        sys.exit(str(error))
 """
 
 
@@ -106,9 +110,10 @@ def members(group: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_no_worker_outlives_the_sweep(end: signal.Signals, tmp_path: Path) -> None:
-    script = tmp_path / "sweeping.py"
+@contextmanager
+def sweeping(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep at work, in a process group of its own that ends with the block."""
+    script = folder / "sweeping.py"
     script.write_text(SWEEPING)
     with subprocess.Popen(
         [sys.executable, str(script)],
@@ -120,18 +125,47 @@ def test_no_worker_outlives_the_sweep(end: signal.Signals, tmp_path: Path) -> No
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "going\n"
-            assert len(members(process.pid)) >= 3, "the sweep itself and two workers"
-            if end == signal.SIGINT:
-                os.killpg(process.pid, end)  # as a terminal does
-            else:
-                process.send_signal(end)
-            _, errors = process.communicate(timeout=60)
-            deadline = time.monotonic() + 30
-            while members(process.pid) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            assert members(process.pid) == []
-            if end == signal.SIGINT:
-                assert errors == ""
+            yield process
         finally:
             if members(process.pid):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def workers(group: int) -> list[int]:
+    """The worker processes of a sweep."""
+    return [
+        process
+        for process in members(group)
+        if b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
+    ]
+
+
+def assert_all_end(group: int) -> None:
+    """Give the processes of a group a moment to end."""
+    deadline = time.monotonic() + 30
+    while members(group) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert members(group) == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_the_sweep(end: signal.Signals, tmp_path: Path) -> None:
+    with sweeping(tmp_path) as process:
+        assert len(workers(process.pid)) == 2
+        if end == signal.SIGINT:
+            os.killpg(process.pid, end)  # as a terminal does
+        else:
+            process.send_signal(end)
+        _, errors = process.communicate(timeout=60)
+        assert_all_end(process.pid)
+    if end == signal.SIGINT:
+        assert errors == ""
+
+
+def test_a_worker_that_dies_ends_the_sweep_with_a_word(tmp_path: Path) -> None:
+    with sweeping(tmp_path) as process:
+        os.kill(workers(process.pid)[0], signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        assert_all_end(process.pid)
+    assert errors.startswith("a worker process died")
+    assert errors.count("\n") == 1

@@ -72,14 +72,16 @@ def test_a_heat_map_is_drawn(tmp_path: Path) -> None:
 def test_the_heat_map_is_of_what_was_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        heatmap, "heatmap", lambda cells, path, **names: drawn.append(vars())
-    )
+    drawn: list[tuple[list[heatmap.Cell], dict[str, str]]] = []
+
+    def draw(cells: list[heatmap.Cell], _: Path, **names: str) -> None:
+        drawn.append((cells, names))
+
+    monkeypatch.setattr(heatmap, "heatmap", draw)
     grid = ["--mem", "8,4", "--after", "1,5", "--policy", "precopy,postcopy"]
     files = ["--out", str(tmp_path / "o.csv"), "--plot", str(tmp_path / "p.png")]
     assert run(["sweep", *grid, *files]) == 0
-    cells = drawn[0]["cells"]
+    ((cells, names),) = drawn
     assert {(cell.x, cell.y, cell.panel) for cell in cells} == {
         (mem, after, policy)
         for mem in ("8 GiB", "4 GiB")
@@ -90,7 +92,7 @@ def test_the_heat_map_is_of_what_was_swept(
         *(0.0, 0.0),
         *(1.0, 1.0),
     ]
-    assert drawn[0]["names"] == {"x_name": "guest RAM", "y_name": "--after"}
+    assert names == {"x_name": "guest RAM", "y_name": "--after"}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
