@@ -97,7 +97,10 @@ def validate(
     _report(validation, out)
     missed = [f"{it.name} ({it.group}): {it.text}" for it in validation.missed]
     if missed:
-        raise JobError(f"{len(missed)} tolerances missed: {'; '.join(missed)}")
+        stated = sum(it.passed is not None for it in validation.headlines)
+        raise JobError(
+            f"{len(missed)} of {stated} tolerances missed: {'; '.join(missed)}"
+        )
 
 
 def _chosen(suite: str, only: str | None) -> list[Scenario]:

@@ -98,7 +98,7 @@ def p90(values: Sequence[float]) -> float:
 
 def _verdicts(comparisons: Sequence[Comparison]) -> Headline:
     wrong = [it for it in comparisons if not it.verdict_right]
-    causes = " | ".join(f"{it.scenario.name}: {it.cause}" for it in wrong)
+    causes = "; ".join(f"{it.scenario.name}: {it.cause}" for it in wrong)
     detail = causes or f"{len(comparisons)} scenarios"
     return Headline(ALL, "wrong verdicts", len(wrong), "", "0", not wrong, detail)
 
@@ -117,7 +117,7 @@ def _total_times(
             ("p90", p90, tolerances.total_time_p90),
         ):
             if errors:
-                label = f"total time, {name} |error|"
+                label = f"total time, {name} error"
                 yield _share(group, label, take(errors), limit, len(errors))
 
 
@@ -183,12 +183,12 @@ def _downtimes(
             worst_ms = 1000 * p90([error for error, _ in found])
             yield Headline(
                 group,
-                f"{label}, p90 |error| over what is allowed",
+                f"{label}, p90 error over the allowed one",
                 value,
                 "",
                 f"<= 1 (the larger of {1000 * floor_s:.0f} ms, {share:.0%})",
                 value <= 1 if gated else None,
-                f"{_scenarios(len(found))}, p90 |error| {worst_ms:.0f} ms",
+                f"{_scenarios(len(found))}, p90 error {worst_ms:.0f} ms",
             )
 
 
@@ -208,7 +208,7 @@ def _shares(
         errors = _errors(comparisons, name)
         if errors:
             yield _share(
-                ALL, f"{label}, median |error|", median(errors), limit, len(errors)
+                ALL, f"{label}, median error", median(errors), limit, len(errors)
             )
 
 
@@ -298,7 +298,7 @@ def _beaten(
             )
             yield Headline(
                 group,
-                f"total time, median |error| of {name}",
+                f"total time, median error of {name}",
                 median(errors),
                 "%",
                 f"> {median(own):.1%} (ours)" if tolerances.baselines else "",

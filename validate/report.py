@@ -68,7 +68,7 @@ def _scenario_rows(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, ...
             it.scenario.name,
             str(len(it.traces)) + (f" (+{it.invalid} invalid)" if it.invalid else ""),
             _verdict(it),
-            "-" if time is None else f"{time.measured:.2f} ± {time.spread / 2:.1%}",
+            "-" if time is None else _measured(time),
             "-" if time is None else _predicted(time),
             "-" if time is None else _error(it.total_time_error, time.error),
             _pair(it, "passes"),
@@ -85,6 +85,12 @@ def _verdict(comparison: Comparison) -> str:
     probability = comparison.prediction.completes_probability
     wrong = "" if comparison.verdict_right else f", WRONG: {probability:.0%} predicted"
     return said + wrong
+
+
+def _measured(time: Quantity) -> str:
+    """The median and half the range."""
+    around = f" ± {time.spread / 2:.1%}" if len(time.runs) > 1 else ""
+    return f"{time.measured:.2f}{around}"
 
 
 def _predicted(time: Quantity) -> str:
@@ -167,4 +173,4 @@ def _markdown_table(
     yield "| " + " | ".join(header) + " |"
     yield "|" + "---|" * len(header)
     for row in rows:
-        yield "| " + " | ".join(cell.replace("|", "/") for cell in row) + " |"
+        yield "| " + " | ".join(row) + " |"

@@ -54,7 +54,7 @@ SMOKE = (
     _case(
         "auto-steep",
         "autoconverge",
-        *("192m", "48m", "1g", "300ms"),
+        *("192m", "64m", "1g", "400ms"),
         parameters={"cpu-throttle-initial": 60, "cpu-throttle-increment": 20},
     ),
     _case("pause", "pause", "256m", "128m", "1g", "100ms", rate=80_000, after=2),
@@ -99,15 +99,13 @@ STANDARD = (
         max_time=12,
     ),
     _case("pre-never", "precopy", "256m", "192m", "1g", "50ms", cpus=2, max_time=12),
-    _case("auto-1g", "autoconverge", "256m", "64m", "1g", "300ms"),
+    _case("auto-1g", "autoconverge", "256m", "48m", "1g", "300ms"),
     _case("auto-2g-2cpu", "autoconverge", "384m", "128m", "2g", "100ms", cpus=2),
-    _case("auto-pace", "autoconverge", "512m", "32m", "500m", "200ms", rate=40_000),
+    _case("auto-pace", "autoconverge", "512m", "128m", "3g", "100ms", rate=120_000),
     _case(
         "auto-free-2cpu", "autoconverge", "768m", "512m", "unlimited", "100ms", cpus=2
     ),
-    _case(
-        "auto-steep", "autoconverge", "384m", "128m", "1g", "300ms", parameters=STEEP
-    ),
+    _case("auto-steep", "autoconverge", "384m", "64m", "1g", "400ms", parameters=STEEP),
     # What is written between a pass's begin and the manager's look at it, up to 50 ms
     # later, is sent twice. Where that is a large share of the working set, chance
     # decides on the downtime; here it is little, or all of it.

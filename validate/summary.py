@@ -111,5 +111,10 @@ def _write(path: Path, names: Sequence[str], rows: Sequence[Row]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(row.get(name)) for name in names} for row in rows)
     write_bytes(path, text.getvalue().encode())
+
+
+def _cell(value: object) -> object:
+    """Six digits say all that there is to say."""
+    return f"{value:.6g}" if isinstance(value, float) else value

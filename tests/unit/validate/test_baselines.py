@@ -1,0 +1,200 @@
+"""Baselines against their published numbers and closed forms."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import migmodel.validate
+from migmodel.records import (
+    Guest,
+    GuestSpeed,
+    HostProfile,
+    Limits,
+    Link,
+    Outcome,
+    Parameter,
+    Phases,
+    Policy,
+    Scenario,
+    Trace,
+    Workload,
+)
+from migmodel.units import MIB
+from migmodel.validate.baselines import (
+    WIRE_PAGE_BYTES,
+    CloudSim,
+    DirtyCurve,
+    GeometricSeries,
+    Gudkov,
+    calibrated_bandwidth,
+    content_pages,
+    iterate_precopy,
+    measured_curve,
+)
+
+VECTOR = json.loads(
+    (Path(migmodel.validate.__path__[0]) / "data" / "gudkov_vector.json").read_text()
+)
+BANDWIDTH = 10_000 * WIRE_PAGE_BYTES  # 10,000 pages/s
+
+
+def scenario(downtime_ms: int = 300, *, ws: int = 100, **fields: object) -> Scenario:
+    whole = Scenario(
+        guest=Guest(ram_bytes=256 * MIB),
+        workload=Workload(working_set_bytes=ws * MIB),
+        policy=Policy(parameters={"downtime-limit": downtime_ms}),
+    )
+    return msgspec.structs.replace(whole, **fields)
+
+
+def published_curve(time_s: float) -> float:
+    """D(t) of the published sample: linear between points, then the last slope."""
+    sample = VECTOR["input"]
+    scale = sample["n-total-pages"] / sample["n-sampled-pages"]
+    points = [
+        (ms / 1000, count * scale)
+        for ms, count in zip(
+            sample["calc-time-periods-ms"], sample["n-dirty-pages"], strict=True
+        )
+    ]
+    segments = list(pairwise(points))
+    (t0, d0), (t1, d1) = next(
+        (segment for segment in segments if time_s <= segment[1][0]), segments[-1]
+    )
+    value = d0 + (d1 - d0) * (time_s - t0) / (t1 - t0)
+    most = (sample["n-sampled-pages"] - sample["n-zero-pages"]) * scale
+    return min(max(value, 0.0), most)
+
+
+def printed(seconds: float | None) -> str | None:
+    """As the published table has it: whole seconds, rounded up."""
+    if seconds is None:
+        return None
+    whole = math.ceil(seconds)
+    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
+
+
+@pytest.mark.parametrize("bandwidth", list(VECTOR["expected"]))
+def test_gudkovs_published_table_is_reproduced_exactly(bandwidth: str) -> None:
+    sample = VECTOR["input"]
+    scale = sample["n-total-pages"] / sample["n-sampled-pages"]
+    zero = sample["n-zero-pages"] * scale
+    unit = {"M": 2**20, "G": 2**30}[bandwidth[-1]]
+    row = []
+    for limit_ms in VECTOR["downtime_ms"]:
+        found = iterate_precopy(
+            sample["n-total-pages"] - zero,
+            zero,
+            float(bandwidth[:-1]) * unit / 8,
+            math.inf if limit_ms is None else limit_ms / 1000,
+            published_curve,
+        )
+        row.append(printed(None if found is None else found[0]))
+    assert row == VECTOR["expected"][bandwidth]
+
+
+def test_the_published_table_is_whole() -> None:
+    assert len(VECTOR["expected"]) == 8
+    assert all(len(row) == 6 for row in VECTOR["expected"].values())
+
+
+def test_the_geometric_series_has_its_closed_form() -> None:
+    case = scenario(100)
+    pages, _ = content_pages(case)
+    share = 0.6
+    first_s = pages / 10_000
+    # passes until one fits into 100 ms: first_s * share**n <= 0.1
+    last = math.ceil(math.log(0.1 / first_s) / math.log(share))
+    result = GeometricSeries().predict(case, BANDWIDTH, DirtyCurve(6000, 1e9))
+    expected = first_s * (1 - share ** (last + 1)) / (1 - share)
+    assert result.verdict == "completed"
+    assert result.total_time_s == pytest.approx(expected)
+    assert result.downtime_s == pytest.approx(first_s * share**last)
+
+
+@pytest.mark.parametrize("rate_pps", [10_000, 25_000])
+def test_the_geometric_series_never_ends_when_the_guest_is_as_fast(
+    rate_pps: float,
+) -> None:
+    curve = DirtyCurve(rate_pps, 10.0)
+    assert GeometricSeries().predict(scenario(), BANDWIDTH, curve).verdict == "never"
+
+
+def test_gudkov_knows_that_a_working_set_can_fit() -> None:
+    curve = DirtyCurve(25_000, 2_000)  # 0.2 s on the wire
+    result = Gudkov().predict(scenario(300), BANDWIDTH, curve)
+    assert result.verdict == "completed"
+    assert result.downtime_s == pytest.approx(0.2)
+    assert Gudkov().predict(scenario(199), BANDWIDTH, curve).verdict == "never"
+
+
+def test_gudkov_is_the_geometric_series_where_nothing_is_zero_or_rewritten() -> None:
+    case = scenario(50, ws=252)  # all but the first 4 MiB
+    _, zero = content_pages(case)
+    curve = DirtyCurve(5_000, math.inf)
+    gudkov = Gudkov().predict(case, BANDWIDTH, curve)
+    geometric = GeometricSeries().predict(case, BANDWIDTH, curve)
+    assert gudkov.total_time_s is not None
+    assert geometric.total_time_s is not None
+    # the pages that are zero cost 8 bytes in the first pass, and what follows from it
+    assert zero == 1024
+    assert gudkov.total_time_s - geometric.total_time_s == pytest.approx(
+        zero * 8 / BANDWIDTH * 2, rel=0.1
+    )
+
+
+def test_cloudsim_sends_all_ram_at_half_the_bandwidth() -> None:
+    result = CloudSim().predict(scenario(), 64 * MIB, DirtyCurve(1e9, 1e9))
+    assert result.total_time_s == pytest.approx(8.0)
+    assert result.downtime_s is None
+
+
+def test_a_baseline_is_told_the_limit_too() -> None:
+    case = scenario(limits=Limits(max_time_s=7.9))
+    assert CloudSim().predict(case, 64 * MIB, DirtyCurve(0, 0)).verdict == "cancelled"
+
+
+def test_the_calibrated_bandwidth_is_the_narrowest(host_profile: HostProfile) -> None:
+    def policy(limit: int) -> Policy:
+        return Policy(parameters={"max-bandwidth": limit})
+
+    stream = WIRE_PAGE_BYTES / 2.2e-6  # the destination is the slower side
+    unlimited = scenario(policy=policy(0))
+    assert calibrated_bandwidth(unlimited, host_profile) == pytest.approx(stream)
+    limited = scenario(policy=policy(10**8))
+    assert calibrated_bandwidth(limited, host_profile) == 10**8
+    link = scenario(policy=policy(10**8), link=Link(bandwidth_bytes_per_s=5e7))
+    assert calibrated_bandwidth(link, host_profile) == 5e7
+    parameters = {**host_profile.parameters, "link_bytes_per_s": Parameter(value=1e9)}
+    narrow = msgspec.structs.replace(host_profile, parameters=parameters)
+    assert calibrated_bandwidth(unlimited, narrow) == 1e9
+
+
+def test_the_dirty_curve_is_that_of_all_vcpus_before_the_migration() -> None:
+    trace = Trace(
+        outcome=Outcome(verdict="completed"),
+        phases=Phases(end_s=10.0),
+        guest=GuestSpeed(
+            vcpu=[0, 1, 0, 1],
+            start_s=[-1.0, -1.0, 0.0, 0.0],
+            end_s=[0.0, 0.0, 10.0, 10.0],
+            pages=[3000.0, 5000.0, 10.0, 10.0],
+            gap_s=[0.0] * 4,
+        ),
+    )
+    curve = measured_curve(scenario(), trace)
+    assert curve is not None
+    assert curve.rate_pps == pytest.approx(8000)
+    assert curve(1.0) == pytest.approx(8000)
+    assert curve(1e6) == 100 * 256  # the working set
+
+
+def test_a_silent_guest_has_no_dirty_curve() -> None:
+    silent = Trace(outcome=Outcome(verdict="completed"), phases=Phases(end_s=1.0))
+    assert measured_curve(scenario(), silent) is None

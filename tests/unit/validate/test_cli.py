@@ -1,0 +1,132 @@
+"""`migmodel validate` without QEMU: options, exit status, files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from migmodel.cli.main import run
+from migmodel.errors import JobError
+from migmodel.records import HostProfile
+from migmodel.records.files import write_record
+from migmodel.validate import guests
+from migmodel.validate.execute import execute
+from migmodel.validate.suites import SMOKE
+
+from .conftest import MakeMeasurement
+
+FEW = "pre-pace,pre-over"
+
+
+@pytest.fixture
+def profile_file(host_profile: HostProfile, tmp_path: Path) -> str:
+    path = tmp_path / "profile.json"
+    write_record(path, host_profile)
+    return str(path)
+
+
+@pytest.fixture
+def measured(make_measurement: MakeMeasurement, tmp_path: Path) -> Path:
+    out = tmp_path / "out"
+    chosen = [it for it in SMOKE if it.name in FEW.split(",")]
+    execute(chosen, 2, out, make_measurement)
+    return out
+
+
+def arguments(out: Path, profile: str, *more: str) -> list[str]:
+    return [
+        *("validate", "--suite", "smoke", "--profile", profile, "--out", str(out)),
+        *more,
+    ]
+
+
+def test_runs_that_are_there_are_compared_and_reported(
+    measured: Path, profile_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(arguments(measured, profile_file, "--compare-only"))
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    assert "Is the suite hard enough?" in printed.out
+    assert "not run: auto-steep, pause, post" in " ".join(printed.out.split())
+    figures = {path.name for path in (measured / "figures").iterdir()}
+    assert figures == {"pre-pace.png", "pre-over.png"}
+    with (measured / "summary.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    times = [row for row in rows if row["quantity"] == "total_time_s"]
+    assert [row["scenario"] for row in times] == ["pre-pace"]
+    assert float(times[0]["relative_error"]) < 0.05
+    assert float(times[0]["cloudsim_relative_error"]) > 0.5
+    with (measured / "headlines.csv").open(newline="") as stream:
+        heads = {row["figure"]: row for row in csv.DictReader(stream)}
+    assert heads["wrong verdicts"]["value"] == "0"
+    report = (measured / "report.md").read_text()
+    assert report.startswith("# Validation: suite smoke")
+    assert "| pre-pace | 2 | completes |" in report
+
+
+def test_a_wrong_prediction_is_status_one(
+    measured: Path,
+    host_profile: HostProfile,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    slow = dict(host_profile.parameters)
+    # A host that sends more slowly than its guests write.
+    slow["page_source_s"] = type(slow["page_source_s"])(value=9e-5)
+    wrong = tmp_path / "wrong.json"
+    write_record(
+        wrong,
+        HostProfile(
+            name="wrong",
+            kind="documented",
+            accel="tcg",
+            host_cpus=2,
+            same_host=True,
+            parameters=slow,
+        ),
+    )
+    assert run(arguments(measured, str(wrong), "--compare-only")) == 1
+    said = capsys.readouterr().err
+    assert "wrong verdicts (all): 1" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--only", "nothing"], "no scenario 'nothing' in the suite smoke; it has"),
+        (["--compare-only", "--repeat", "2"], "leave out --repeat"),
+        (["--compare-only", "--accel", "tcg"], "leave out --repeat"),
+        (["--compare-only"], "holds no runs of these scenarios"),
+        (["--suite", "other"], "--suite"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_two(
+    tmp_path: Path,
+    profile_file: str,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    said: str,
+) -> None:
+    assert run(arguments(tmp_path / "none", profile_file, *more)) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_guest_that_cannot_be_built_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guests, "BUILD", ("sh", "-c", "echo no compiler >&2; exit 1"))
+    with pytest.raises(JobError, match="cannot build the bare guest: no compiler"):
+        guests.build_image("bare")
+
+
+def test_a_built_guest_is_taken_from_the_commands_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guests, "BUILD", ("sh", "-c", "echo a; echo b"))
+    image = guests.build_image("linux")
+    assert (image.image, image.kernel) == (Path("a"), Path("b"))
