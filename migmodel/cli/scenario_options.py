@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast, get_args
@@ -237,10 +238,16 @@ class _Reader:
         if text is None:
             self.assume(assumed, flag)
             return default
+        too_large = InputError(f"{flag}: too large: '{text}'")
         try:
-            return parse(text)
+            value = parse(text)
         except InputError as error:
             raise InputError(f"{flag}: {error}") from None
+        except OverflowError:
+            raise too_large from None
+        if value == math.inf:
+            raise too_large
+        return value
 
     def settings(self) -> dict[str, ParameterValue]:
         """QEMU parameters given by their own names."""
