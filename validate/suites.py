@@ -55,7 +55,7 @@ SMOKE = (
         "auto-steep",
         "autoconverge",
         *("192m", "64m", "1g", "400ms"),
-        parameters={"cpu-throttle-initial": 60, "cpu-throttle-increment": 20},
+        parameters={"cpu-throttle-initial": 50, "cpu-throttle-increment": 20},
     ),
     _case("pause", "pause", "256m", "128m", "1g", "100ms", rate=80_000, after=2),
     _case("post", "postcopy", "256m", "128m", "1g", "300ms", after=2),
