@@ -19,6 +19,10 @@ class RefusedError(QemuError):
     """QEMU answered a command with an error."""
 
 
+class GoneError(QemuError):
+    """QEMU closed the connection: it has died, or is about to."""
+
+
 class _Handler(EventListener):
     """Hands each event on when it arrives, and keeps none."""
 
@@ -65,7 +69,7 @@ class Monitor:
         except TimeoutError:
             raise self._hung("its greeting") from None
         except (QMPError, OSError) as error:
-            raise QemuError(f"the {self.side} QEMU did not start: {error}") from None
+            raise GoneError(f"the {self.side} QEMU did not start: {error}") from None
 
     async def execute(
         self, command: str, arguments: dict[str, Any] | None = None
@@ -87,7 +91,7 @@ class Monitor:
                 f"the {self.side} QEMU refused {command}: {error.error.error.desc}"
             ) from None
         except (QMPError, OSError) as error:
-            raise QemuError(
+            raise GoneError(
                 f"the {self.side} QEMU went away during {command}: {error}"
             ) from None
 

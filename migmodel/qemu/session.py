@@ -9,6 +9,7 @@ from typing import Any
 
 from migmodel.errors import QemuError
 from migmodel.qemu.instance import Handlers, Instance
+from migmodel.qemu.monitor import GoneError
 from migmodel.qemu.options import DriverOptions
 from migmodel.qemu.recording import Recording
 
@@ -76,7 +77,7 @@ class Session:
             await asyncio.wait(
                 {task, self._broken}, return_when=asyncio.FIRST_COMPLETED
             )
-            if task.done() and task.exception() is not None:
+            if task.done() and isinstance(task.exception(), GoneError):
                 # Its socket may have told before its process did: the latter says why.
                 await asyncio.wait({self._broken}, timeout=_DEATH_NOTICE_S)
             if self._broken.done():

@@ -60,7 +60,7 @@ def guest_story(raw: Raw, story: Story) -> GuestStory:
     before = [it for it in source if resumed_s is None or it[0] < resumed_s]
     later = source[len(before) :] or destination
     speed = GuestSpeed()
-    bad = sum(_bad_pages(lines) for lines in (source, destination))
+    bad = _bad_pages(source + destination)
     if not before:
         return GuestStory(speed, None, bad)
     rate = _rate(before)
@@ -71,7 +71,8 @@ def guest_story(raw: Raw, story: Story) -> GuestStory:
         stop_s = story.first("source", "STOP")
         if stop_s is not None:
             switch_ns = (stop_s - clocks[0].offset_s) / rate * NS_PER_S
-    spanning: dict[int, float] = {}
+    blackout_s = clocks[-1].offset_s - clocks[0].offset_s
+    gaps_s = [blackout_s]  # around the switch; its own line may be lost
     for _, unit in before + later:
         began_ns = unit.t_ns - unit.dt_ns
         start_clock, end_clock = (
@@ -79,15 +80,15 @@ def guest_story(raw: Raw, story: Story) -> GuestStory:
         )
         gap_s = rate * unit.gap_ns / NS_PER_S
         if start_clock is not end_clock:
-            gap_s += clocks[1].offset_s - clocks[0].offset_s
-            spanning[unit.cpu] = gap_s
+            gap_s += blackout_s
+            gaps_s.append(gap_s)
         speed.vcpu.append(unit.cpu)
         speed.start_s.append(start_clock.time_s(began_ns))
         speed.end_s.append(end_clock.time_s(unit.t_ns))
         speed.pages.append(float(unit.pages))
         speed.gap_s.append(gap_s)
-    completed = story.status == "completed" and spanning
-    return GuestStory(speed, max(spanning.values()) if completed else None, bad)
+    switched = story.status == "completed" and len(clocks) == 2
+    return GuestStory(speed, max(gaps_s) if switched else None, bad)
 
 
 def unit_lines(raw: Raw) -> tuple[list[_Line], list[_Line]]:
@@ -135,7 +136,7 @@ def _rate(lines: list[_Line]) -> float:
 
 
 def _bad_pages(lines: list[_Line]) -> int:
-    """Each vCPU counts its own, from its start on."""
+    """Each vCPU counts its own from its start on, wherever it runs."""
     worst: dict[int, int] = {}
     for _, unit in lines:
         worst[unit.cpu] = max(worst.get(unit.cpu, 0), unit.bad)
