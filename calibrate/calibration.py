@@ -74,7 +74,9 @@ def calibrate(
         raise FitError("no valid run to fit: see the runs' problems")
     _same_host(valid)
     observations = observe(valid)
-    fit = fit_profile(_adapted(start, valid), observations, _free(observations), on_step)
+    fit = fit_profile(
+        _adapted(start, valid), observations, _free(observations), on_step
+    )
     spreads: dict[str, float | None] = dict(noise(observations))
     spreads["noise_window_sd"] = window_noise(valid)
     known = {

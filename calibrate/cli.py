@@ -124,23 +124,21 @@ def _announce(runs: Sequence[PlannedRun], bounds: Bounds) -> None:
 
 
 def _options(qemu: str | None, accel: str | None, low_priority: bool) -> DriverOptions:
-    from migmodel.analysis.images import guest_image
+    from migmodel.qemu.images import build_image
     from migmodel.qemu.options import DriverOptions
 
     return DriverOptions(
-        image=guest_image("bare"),
+        image=build_image("bare"),
         qemu=qemu,
         accel=accel,
         nice=19 if low_priority else 0,
     )
 
 
-def _execute(
-    runs: Sequence[PlannedRun], folder: Path, options: DriverOptions
-) -> None:
+def _execute(runs: Sequence[PlannedRun], folder: Path, options: DriverOptions) -> None:
     from migmodel.analysis.campaign import execute, is_done
     from migmodel.qemu.driver import check, measure
-    from migmodel.qemu.load import busy_share
+    from migmodel.qemu.host import busy_share
     from migmodel.show.progress import suite_progress
 
     from .plan import OVERHEAD_S
@@ -165,13 +163,15 @@ def _execute(
 
         def one(scenario: Scenario, repeat: int) -> Measurement:
             progress.starting(scenario.name, repeat)
-            return measure(
-                scenario, options, repeat=repeat, on_progress=progress.phase
-            )
+            return measure(scenario, options, repeat=repeat, on_progress=progress.phase)
 
-        for repeat in range(max(run.repeats for run in runs)):
-            due = [run.scenario for run in runs if repeat < run.repeats]
-            execute(due, [repeat], folder, one, progress.ended)
+        plan = [
+            (run.scenario, repeat)
+            for repeat in range(max(run.repeats for run in runs))
+            for run in runs
+            if repeat < run.repeats
+        ]
+        execute(plan, folder, one, progress.ended)
 
 
 def _stored(runs: Sequence[PlannedRun], folder: Path) -> list[Measurement]:

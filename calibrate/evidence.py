@@ -90,7 +90,7 @@ def _windows(raw: Raw) -> list[float]:
         ram = reply.get("ram") or {}
         mbps = ram.get("mbps") or 0.0
         resending = ram.get("dirty-sync-count", 0) > 1
-        if reply.get("status") == "active" and resending and mbps:
-            if not values or values[-1] != mbps:
-                values.append(mbps)
+        active = reply.get("status") == "active"
+        if active and resending and mbps and values[-1:] != [mbps]:
+            values.append(mbps)
     return values

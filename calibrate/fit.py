@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .observe import SCALES, observables
 from migmodel.errors import FitError
 from migmodel.physics.parameters import PARAMETERS
 from migmodel.records import HostProfile, Parameter, Scenario
 from migmodel.sim.simulate import draw_host, simulate
+
+from .observe import SCALES, observables
 
 if TYPE_CHECKING:
     from lmfit.minimizer import MinimizerResult

@@ -128,12 +128,17 @@ def _execute(
     qemu: str | None,
     accel: str | None,
 ) -> None:
+    from migmodel.analysis.campaign import (
+        execute,
+        is_done,
+        rebuild_table,
+        repeat_by_repeat,
+    )
     from migmodel.qemu.driver import check, measure
+    from migmodel.qemu.images import build_image
     from migmodel.qemu.options import DriverOptions
+    from migmodel.show.progress import suite_progress
 
-    from .execute import execute, is_done, rebuild_table
-    from .guests import build_image
-    from .progress import suite_progress
     from .suites import SUITES
 
     rebuild_table(SUITES[suite], out)  # also refuses another suite's runs
@@ -164,7 +169,7 @@ def _execute(
                 scenario, settings, repeat=repeat, on_progress=progress.phase
             )
 
-        execute(scenarios, repeats, out, run, progress.ended)
+        execute(repeat_by_repeat(scenarios, repeats), out, run, progress.ended)
 
 
 def _expected_s(scenario: Scenario, profile: HostProfile) -> float:

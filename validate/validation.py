@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from migmodel.analysis.campaign import stored_runs
 from migmodel.errors import InputError
 from migmodel.records import HostFacts, HostProfile, Measurement, Scenario
 
 from .compare import Comparison, Predictor, check_same_host, compare
-from .execute import stored_runs
 from .headlines import ALL, Headline, headlines, spread
 from .honesty import honesty
 from .tolerances import SMOKE_FACTOR, Tolerances

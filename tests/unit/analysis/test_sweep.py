@@ -74,6 +74,7 @@ def test_the_table_states_the_default_after_where_it_acts(
 
 SWEEPING = """
 import sys
+from contextlib import closing
 from migmodel.analysis.profiles import load_profile
 from migmodel.analysis.sweep import sweep
 from migmodel.errors import JobError
@@ -83,14 +84,12 @@ if __name__ == "__main__":
         Scenario(guest=Guest(ram_bytes=n << 20), workload=Workload(working_set_bytes=0))
         for n in range(1, 4000)
     ]
-    rows = sweep(scenarios, load_profile(None), draws=64, jobs=2)
-    next(rows)
-    print("going", flush=True)
     try:
-        for row in rows:
-            pass
+        with closing(sweep(scenarios, load_profile(None), draws=64, jobs=2)) as rows:
+            print("going", flush=True)
+            for row in rows:
+                pass
     except KeyboardInterrupt:
-        rows.close()
         sys.exit(130)
     except JobError as error:
         sys.exit(str(error))
@@ -132,12 +131,18 @@ def sweeping(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def workers(group: int) -> list[int]:
-    """The worker processes of a sweep."""
-    return [
-        process
-        for process in members(group)
-        if b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
-    ]
+    """The two worker processes of a sweep, as soon as they are there."""
+    found: list[int] = []
+    deadline = time.monotonic() + 30
+    while len(found) < 2 and time.monotonic() < deadline:
+        found = [
+            process
+            for process in members(group)
+            if b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
+        ]
+        time.sleep(0.01)
+    assert len(found) == 2
+    return found
 
 
 def assert_all_end(group: int) -> None:
@@ -148,10 +153,15 @@ def assert_all_end(group: int) -> None:
     assert members(group) == []
 
 
+@pytest.mark.parametrize("working", [False, True], ids=["starting", "working"])
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_no_worker_outlives_the_sweep(end: signal.Signals, tmp_path: Path) -> None:
+def test_no_worker_outlives_the_sweep(
+    end: signal.Signals, working: bool, tmp_path: Path
+) -> None:
     with sweeping(tmp_path) as process:
-        assert len(workers(process.pid)) == 2
+        assert workers(process.pid)
+        if working:
+            time.sleep(1.0)  # else they are still starting
         if end == signal.SIGINT:
             os.killpg(process.pid, end)  # as a terminal does
         else:

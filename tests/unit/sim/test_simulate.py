@@ -64,7 +64,7 @@ def test_every_trace_is_possible(described, tcg_host, check_trace):
     check_trace(simulate(described, tcg_host), described)
 
 
-def test_an_idle_guest_takes_one_pass(tcg_profile, tcg_host):
+def test_an_idle_guest_takes_one_pass(tcg_host):
     """RAM over bandwidth, in whole windows of the limiter's quantum."""
     idle = scenario(ram=1 * GIB, ws=0, limit_ms=1)
     trace = simulate(idle, tcg_host)

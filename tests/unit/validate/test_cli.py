@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from migmodel.analysis.campaign import execute, repeat_by_repeat
 from migmodel.cli.main import run
 from migmodel.errors import JobError
+from migmodel.qemu import images
 from migmodel.records import HostProfile
 from migmodel.records.files import write_record
-from migmodel.validate import guests
-from migmodel.validate.execute import execute
 from migmodel.validate.suites import SMOKE
 
 from .conftest import MakeMeasurement
@@ -31,7 +31,7 @@ def profile_file(host_profile: HostProfile, tmp_path: Path) -> str:
 def measured(make_measurement: MakeMeasurement, tmp_path: Path) -> Path:
     out = tmp_path / "out"
     chosen = [it for it in SMOKE if it.name in FEW.split(",")]
-    execute(chosen, 2, out, make_measurement)
+    execute(repeat_by_repeat(chosen, 2), out, make_measurement)
     return out
 
 
@@ -119,14 +119,14 @@ def test_bad_input_is_one_line_and_status_two(
 def test_a_guest_that_cannot_be_built_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(guests, "BUILD", ("sh", "-c", "echo no compiler >&2; exit 1"))
+    monkeypatch.setattr(images, "BUILD", ("sh", "-c", "echo no compiler >&2; exit 1"))
     with pytest.raises(JobError, match="cannot build the bare guest: no compiler"):
-        guests.build_image("bare")
+        images.build_image("bare")
 
 
 def test_a_built_guest_is_taken_from_the_commands_output(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(guests, "BUILD", ("sh", "-c", "echo a; echo b"))
-    image = guests.build_image("linux")
+    monkeypatch.setattr(images, "BUILD", ("sh", "-c", "echo a; echo b"))
+    image = images.build_image("linux")
     assert (image.image, image.kernel) == (Path("a"), Path("b"))

@@ -1,10 +1,10 @@
-"""Executes a suite run by run; what is there already is not run again."""
+"""Executes scenarios run by run; what is there already is not run again."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,22 +36,20 @@ class Run(NamedTuple):
 
 
 def execute(
-    scenarios: Sequence[Scenario],
-    repeats: int,
+    plan: Iterable[tuple[Scenario, int]],
     out: Path,
     measure: Measure,
     on_run: Callable[[Run, Measurement, bool], None] = lambda *_: None,
 ) -> None:
-    """Run every scenario `repeats` times, repeat after repeat.
+    """Run scenarios, each for its repeat, in the order given.
 
-    One repeat of all before the next spreads a slow drift of the host over all
-    scenarios alike. Each Measurement is written as it comes, with a row in the table
+    Each Measurement is written as it comes, with a row in the table
     of runs; when interrupted, what is there stays, and the next call goes on from it.
 
     Parameters
     ----------
-    scenarios : sequence of Scenario
-        Told apart by their names.
+    plan : iterable of (Scenario, int)
+        Scenarios, told apart by their names, and the number of the repeat.
     out : Path
         Gets ``runs/*.json.gz`` and ``runs.csv``.
     measure : callable
@@ -64,24 +62,30 @@ def execute(
     InputError
         When `out` holds runs of other scenarios with these names.
     """
-    for repeat in range(repeats):
-        for scenario in scenarios:
-            for attempt in range(ATTEMPTS):
-                run = Run(scenario, repeat, attempt)
-                found = run.path(out).exists()
-                if found:
-                    measurement = _read(run, out)
-                else:
-                    measurement = measure(scenario, repeat)
-                    write_record(run.path(out), measurement)
-                    _append_row(out / RUNS_TABLE, _row(run, measurement))
-                on_run(run, measurement, found)
-                if measurement.valid:
-                    break
+    for scenario, repeat in plan:
+        for attempt in range(ATTEMPTS):
+            run = Run(scenario, repeat, attempt)
+            found = run.path(out).exists()
+            if found:
+                measurement = _read(run, out)
+            else:
+                measurement = measure(scenario, repeat)
+                write_record(run.path(out), measurement)
+                _append_row(out / RUNS_TABLE, _row(run, measurement))
+            on_run(run, measurement, found)
+            if measurement.valid:
+                break
+
+
+def repeat_by_repeat(
+    scenarios: Sequence[Scenario], repeats: int
+) -> list[tuple[Scenario, int]]:
+    """All scenarios once, then all again: a drift of the host spreads over all."""
+    return [(scenario, repeat) for repeat in range(repeats) for scenario in scenarios]
 
 
 def stored_runs(
-    scenarios: Sequence[Scenario], out: Path
+    scenarios: Sequence[Scenario], out: Path, *, with_raw: bool = False
 ) -> Iterator[tuple[Run, Measurement]]:
     """All runs of these scenarios that are kept, valid or not, in order.
 
@@ -96,7 +100,7 @@ def stored_runs(
             for attempt in range(ATTEMPTS):
                 run = Run(scenario, repeat, attempt)
                 if run.path(out).exists():
-                    yield run, _read(run, out)
+                    yield run, _read(run, out, with_raw)
             repeat += 1
 
 
@@ -118,7 +122,7 @@ def is_done(scenario: Scenario, repeat: int, out: Path) -> bool:
     return True
 
 
-def _read(run: Run, out: Path) -> Measurement:
+def _read(run: Run, out: Path, with_raw: bool = False) -> Measurement:
     path = run.path(out)
     measurement = read_record(path, Measurement)
     # The driver notes the version that ran; it is no part of the suite.
@@ -130,6 +134,8 @@ def _read(run: Run, out: Path) -> Measurement:
             f"{path} is a run of another scenario named {run.scenario.name}: give "
             "another --out, or remove it"
         )
+    if with_raw:
+        return measurement
     return msgspec.structs.replace(measurement, raw=None)  # large, and not compared
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from migmodel.errors import InputError, RecordError
-from migmodel.records import Limits, Measurement, Scenario
-from migmodel.validate.execute import (
+from migmodel.analysis.campaign import (
     Run,
     execute,
     is_done,
     rebuild_table,
+    repeat_by_repeat,
     stored_runs,
 )
+from migmodel.errors import InputError, RecordError
+from migmodel.records import Limits, Measurement, Scenario
 
 from .conftest import MakeMeasurement
 
@@ -55,7 +56,7 @@ def test_repeats_go_round(
     pair: list[Scenario], make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
     bench = Bench(make_measurement)
-    execute(pair, 2, tmp_path, bench)
+    execute(repeat_by_repeat(pair, 2), tmp_path, bench)
     assert bench.calls == [("paced", 0), ("other", 0), ("paced", 1), ("other", 1)]
     assert [(it["scenario"], it["repeat"]) for it in rows(tmp_path)] == [
         (name, str(repeat)) for name, repeat in bench.calls
@@ -67,10 +68,12 @@ def test_an_interrupted_suite_goes_on_where_it_was(
     pair: list[Scenario], make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        execute(pair, 2, tmp_path, Bench(make_measurement, interrupt_at=3))
+        execute(
+            repeat_by_repeat(pair, 2), tmp_path, Bench(make_measurement, interrupt_at=3)
+        )
     assert len(rows(tmp_path)) == 3
     rest = Bench(make_measurement)
-    execute(pair, 2, tmp_path, rest)
+    execute(repeat_by_repeat(pair, 2), tmp_path, rest)
     assert rest.calls == [("other", 1)]
     assert len(rows(tmp_path)) == 4
 
@@ -78,10 +81,12 @@ def test_an_interrupted_suite_goes_on_where_it_was(
 def test_what_is_there_is_told_and_not_run(
     pair: list[Scenario], make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
-    execute(pair, 1, tmp_path, Bench(make_measurement))
+    execute(repeat_by_repeat(pair, 1), tmp_path, Bench(make_measurement))
     told: list[tuple[Run, Measurement, bool]] = []
     nothing = Bench(make_measurement, interrupt_at=0)
-    execute(pair, 1, tmp_path, nothing, lambda *what: told.append(what))
+    execute(
+        repeat_by_repeat(pair, 1), tmp_path, nothing, lambda *what: told.append(what)
+    )
     assert [(run.scenario.name, found) for run, _, found in told] == [
         ("paced", True),
         ("other", True),
@@ -93,7 +98,7 @@ def test_an_invalid_run_is_repeated_and_kept(
     paced: Scenario, make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
     bench = Bench(make_measurement, validity="--+")
-    execute([paced], 2, tmp_path, bench)
+    execute(repeat_by_repeat([paced], 2), tmp_path, bench)
     assert bench.calls == [("paced", 0)] * 3 + [("paced", 1)]
     kept = [(run.repeat, it.valid) for run, it in stored_runs([paced], tmp_path)]
     assert kept == [(0, False), (0, False), (0, True), (1, True)]
@@ -105,11 +110,11 @@ def test_after_three_invalid_runs_it_is_given_up(
     paced: Scenario, make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
     bench = Bench(make_measurement, validity="---")
-    execute([paced], 1, tmp_path, bench)
+    execute(repeat_by_repeat([paced], 1), tmp_path, bench)
     assert len(bench.calls) == 3
     assert is_done(paced, 0, tmp_path)
     again = Bench(make_measurement)
-    execute([paced], 1, tmp_path, again)
+    execute(repeat_by_repeat([paced], 1), tmp_path, again)
     assert again.calls == []
 
 
@@ -118,9 +123,13 @@ def test_done_means_valid_or_given_up(
 ) -> None:
     assert not is_done(paced, 0, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        execute([paced], 1, tmp_path, Bench(make_measurement, "-", interrupt_at=1))
+        execute(
+            repeat_by_repeat([paced], 1),
+            tmp_path,
+            Bench(make_measurement, "-", interrupt_at=1),
+        )
     assert not is_done(paced, 0, tmp_path)
-    execute([paced], 1, tmp_path, Bench(make_measurement))
+    execute(repeat_by_repeat([paced], 1), tmp_path, Bench(make_measurement))
     assert is_done(paced, 0, tmp_path)
     assert not is_done(paced, 1, tmp_path)
 
@@ -128,17 +137,17 @@ def test_done_means_valid_or_given_up(
 def test_runs_of_another_scenario_of_that_name_are_refused(
     paced: Scenario, make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
-    execute([paced], 1, tmp_path, Bench(make_measurement))
+    execute(repeat_by_repeat([paced], 1), tmp_path, Bench(make_measurement))
     changed = msgspec.structs.replace(paced, limits=Limits(max_time_s=5))
     with pytest.raises(InputError, match="another scenario named paced"):
-        execute([changed], 1, tmp_path, Bench(make_measurement))
+        execute(repeat_by_repeat([changed], 1), tmp_path, Bench(make_measurement))
 
 
 def test_the_version_that_ran_is_no_other_scenario(
     paced: Scenario, make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
     older = msgspec.structs.replace(paced, qemu_version="9.2")
-    execute([paced], 1, tmp_path, lambda *_: make_measurement(older))
+    execute(repeat_by_repeat([paced], 1), tmp_path, lambda *_: make_measurement(older))
     assert is_done(paced, 0, tmp_path)
 
 
@@ -153,7 +162,7 @@ def test_a_torn_file_is_named(paced: Scenario, tmp_path: Path) -> None:
 def test_the_table_can_be_made_again(
     pair: list[Scenario], make_measurement: MakeMeasurement, tmp_path: Path
 ) -> None:
-    execute(pair, 2, tmp_path, Bench(make_measurement))
+    execute(repeat_by_repeat(pair, 2), tmp_path, Bench(make_measurement))
     before = sorted((tmp_path / "runs.csv").read_text().splitlines())
     (tmp_path / "runs.csv").unlink()
     rebuild_table(pair, tmp_path)

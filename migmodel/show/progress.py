@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from migmodel.analysis.campaign import Run
 from migmodel.records import Measurement, MigrationStatus
-
-from .execute import Run
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
