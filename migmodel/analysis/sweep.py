@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -57,7 +57,7 @@ def sweep(
     draws: int = 0,
     seed: int = 0,
     jobs: int = 1,
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """Predict every scenario.
 
     Parameters
@@ -77,6 +77,7 @@ def sweep(
     ------
     dict
         One row a scenario, in their order, with the columns that `columns` names.
+        Close the generator when it is not to be finished: that ends its workers.
 
     Raises
     ------
@@ -98,7 +99,13 @@ def sweep(
     )
     per_task = min(RUNS_PER_TASK // (draws + 1), len(scenarios) // (4 * jobs))
     try:
-        yield from executor.map(work, scenarios, chunksize=max(per_task, 1))
+        # The workers inherit the mask: Ctrl-C is the parent's, also while they start.
+        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            rows = executor.map(work, scenarios, chunksize=max(per_task, 1))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+        yield from rows
     except BrokenProcessPool:
         raise JobError(
             "a worker process died, perhaps for lack of memory; the rows so far are "
@@ -184,8 +191,7 @@ def _result(prediction: Prediction) -> Row:
 
 
 def _live_with_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End the worker when its parent is gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ def sweep(
         seed=seed,
         jobs=jobs or len(os.sched_getaffinity(0)),
     )
-    with open_rows(table, analysis.columns(scenarios)) as file:
+    with closing(rows), open_rows(table, analysis.columns(scenarios)) as file:
         done = _collect(rows, file, len(scenarios))
     if figure is not None:
         _draw(grid, done, figure)
