@@ -98,8 +98,8 @@ class Bench:
         return sum(map(alive, self.pids()))
 
     def leftovers(self) -> list[str]:
-        alive = [f"process {pid}" for pid in self.pids() if alive(pid)]
-        return alive + [f"file {path}" for path in self.temporary.rglob("*")]
+        processes = [f"process {pid}" for pid in self.pids() if alive(pid)]
+        return processes + [f"file {path}" for path in self.temporary.rglob("*")]
 
 
 def alive(pid: int) -> bool:

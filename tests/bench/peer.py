@@ -22,6 +22,7 @@ from typing import Any
 SCRIPT = json.loads(os.environ.get("PEER_SCRIPT", "{}"))
 HANDOVER = Path("handover.json")
 LINE_S = 0.05
+PAST_S = 2.0  # how long the guest has been running when its QEMU starts
 TICK_S = 0.01
 RAM = 67641344
 
@@ -45,7 +46,7 @@ class Peer:
         self.calls: dict[str, int] = {}
         self.running = self.side == "source"
         self.stopped_ns = 0  # where the guest's clock stands while it does
-        self.clock_s = time.monotonic()
+        self.clock_s = time.monotonic() - PAST_S
         self.migrate_s = 0.0
         self.polls = 0
         self.sweeps = 0
@@ -63,6 +64,8 @@ class Peer:
         if self.side == "source":
             self.print_line("start version=1 kind=bare cpus=1 ws_bytes=4194304 " + REST)
             self.print_line("ready t_ns=0")
+            for line in range(1, int(PAST_S / LINE_S)):  # it is settled at once
+                self.print_unit(int(line * LINE_S * 1e9))
         while True:
             if select.select([self.monitor], [], [], TICK_S)[0]:
                 data = self.monitor.recv(65536)
@@ -223,14 +226,15 @@ class Peer:
                 self.resume(self.stopped_ns)
             self.enter("completed")
         migrating = self.side == "source" and self.migrate_s
-        mute = self.guest.get("mute")
-        if mute == self.side or (mute == "migrating" and migrating):
+        if self.guest.get("mute") == "migrating" and migrating:
             return
         now_ns = self.now_ns()
         if self.running and now_ns - self.last_line_ns >= LINE_S * 1e9:
             self.print_unit(now_ns)
 
     def print_unit(self, now_ns: int) -> None:
+        if self.guest.get("mute") == self.side:
+            return
         self.sweeps += 1
         error = self.guest.get("error")
         if error:
