@@ -23,6 +23,7 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = {
     "zero_page_source_s": ("zero",),
     "zero_page_destination_s": ("zero",),
     "postcopy_page_s": ("postcopy", "postcopy-early"),
+    "window_source_s": ("paced-cpu",),
     "setup_s": ("zero", "cold"),
     "sync_page_s": ("limited", "throttle"),
     "stop_s": ("stop", "zero"),

@@ -20,8 +20,12 @@ from .observe import SCALES, observables
 if TYPE_CHECKING:
     from lmfit.minimizer import MinimizerResult
 
-# The simulation has steps (windows, passes): differences are taken over this much.
-DIFFERENCE_STEP = 0.02
+# A free parameter is ORIGIN + log(value / start). Differences are taken relative to it,
+# over 3 %: the simulation has steps (windows, passes) that a small one would fall into.
+ORIGIN = 10.0
+DIFFERENCE_STEP = 0.003
+# What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
+PRIOR_SD = 1.5
 BADLY_DETERMINED = 0.3  # relative standard error
 MOST_EVALUATIONS = 1500
 OUTLIER = 3.0  # residuals beyond this count linearly, not squared
@@ -104,24 +108,30 @@ def fit_profile(
             "measure more runs"
         )
     parameters = lmfit.Parameters()
+    first: dict[str, float] = {}
     for name in free:
         spec = PARAMETERS[name]
-        value = start.parameters[name].value
+        first[name] = max(start.parameters[name].value, spec.lower, _SMALLEST)
         parameters.add(
             name,
-            value=math.log(max(value, spec.lower, _SMALLEST)),
-            min=math.log(max(spec.lower, _SMALLEST)),
-            max=math.log(spec.upper),
+            value=ORIGIN,
+            min=ORIGIN + math.log(max(spec.lower, _SMALLEST) / first[name]) - 1e-9,
+            max=ORIGIN + math.log(spec.upper / first[name]) + 1e-9,
         )
     calls = 0
+
+    def value_of(current: Any, name: str) -> float:
+        return first[name] * math.exp(current[name].value - ORIGIN)
 
     def residual(current: Any) -> NDArray[np.float64]:
         nonlocal calls
         calls += 1
         on_step(calls)
-        values = {name: math.exp(current[name].value) for name in free}
+        values = {name: value_of(current, name) for name in free}
         profile = with_values(start, values)
-        return np.array([row[4] for row in _rows(profile, observations)])
+        distances = [row[4] for row in _rows(profile, observations)]
+        prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
+        return np.array(distances + prior)
 
     result: MinimizerResult = lmfit.minimize(
         residual,
@@ -134,7 +144,8 @@ def fit_profile(
         xtol=1e-4,
         ftol=1e-4,
     )
-    return _finish(start, observations, free, result)
+    values = {name: value_of(result.params, name) for name in free}
+    return _finish(start, observations, values, result)
 
 
 _SMALLEST = 1e-12
@@ -180,7 +191,7 @@ def _rows(
 def _finish(
     start: HostProfile,
     observations: Sequence[Observation],
-    free: Sequence[str],
+    values: dict[str, float],
     result: MinimizerResult,
 ) -> Fit:
     import msgspec
@@ -188,10 +199,9 @@ def _finish(
     chosen = result.params
     fitted: dict[str, Parameter] = {}
     bad: list[str] = []
-    for name in free:
-        value = math.exp(chosen[name].value)
+    for name, value in values.items():
         # The covariance is only known where the solution is not at a bound.
-        relative = chosen[name].stderr
+        relative = chosen[name].stderr  # of the logarithm
         if relative is None or not math.isfinite(relative) or relative > 1:
             relative = 1.0
         if relative > BADLY_DETERMINED:
@@ -210,7 +220,7 @@ def _finish(
             for other, value in (chosen[name].correl or {}).items()
             if abs(value) > 0.05
         }
-        for name in free
+        for name in values
     }
     profile = msgspec.structs.replace(
         start,
@@ -219,5 +229,5 @@ def _finish(
     )
     rows = _rows(profile, observations)
     distances = np.array([row[4] for row in rows])
-    degrees = max(len(rows) - len(free), 1)
+    degrees = max(len(rows) - len(values), 1)
     return Fit(profile, bad, rows, float((distances**2).sum() / degrees))

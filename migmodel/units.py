@@ -20,6 +20,7 @@ MS_PER_S = 1000.0
 US_PER_S = 1e6
 NS_PER_S = 1e9
 
+_HUGE = 1e18
 _NUMBER = r"(?P<number>\d+(?:\.\d*)?|\.\d+)"
 _SIZE_FACTORS = {"": GIB, "k": KIB, "m": MIB, "g": GIB, "t": TIB}
 _DECIMAL = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
@@ -59,7 +60,10 @@ def parse_bytes(text: str) -> int:
     prefix = match["prefix"].lower()
     bare_bytes = prefix == "" and (match["unit"] or "").lower() == "b"
     factor = 1 if bare_bytes else _SIZE_FACTORS[prefix]
-    value = round(float(match["number"]) * factor)
+    number = float(match["number"])
+    if number > _HUGE:
+        raise InputError(f"'{text}' is larger than any size")
+    value = round(number * factor)
     if value <= 0:
         raise InputError(f"a size must be greater than zero, not '{text}'")
     return value
@@ -98,7 +102,10 @@ def parse_bandwidth(text: str) -> int:
     unit = match["unit"]
     in_bytes = unit.lower().startswith("byte") or unit in ("B/s", "B/S")
     scale = (_BINARY if match["binary"] else _DECIMAL)[match["prefix"].lower()]
-    value = float(match["number"]) * scale / (1 if in_bytes else BITS_PER_BYTE)
+    number = float(match["number"])
+    if number > _HUGE:
+        raise InputError(f"'{text}' is larger than any bandwidth")
+    value = number * scale / (1 if in_bytes else BITS_PER_BYTE)
     if value < 1:
         raise InputError(f"a bandwidth must be at least 1 byte/s, not '{text}'")
     return round(value)

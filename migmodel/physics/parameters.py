@@ -36,6 +36,9 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "postcopy_page_s": ParameterSpec(
         "CPU time of the destination to place a page in post-copy", 1e-8, 1e-3
     ),
+    "window_source_s": ParameterSpec(
+        "CPU time of the migration thread for a window, beside its pages", 0, 0.05
+    ),
     "link_bytes_per_s": ParameterSpec("what the connection carries at most", 1e5, 1e12),
     "socket_buffer_bytes": ParameterSpec(
         "what the sockets hold between source and destination", 0, 1e9

@@ -20,7 +20,7 @@ from migmodel.records.parameters import (
     check_parameters,
     parse_version,
 )
-from migmodel.units import MIB, MS_PER_S, PAGE_BYTES
+from migmodel.units import MIB, MS_PER_S, PAGE_BYTES, TIB
 
 SCENARIO_SCHEMA = 1
 
@@ -30,6 +30,7 @@ GuestKind = Literal["bare", "linux"]
 Touch = Literal["sweep", "study", "page"]
 Transport = Literal["unix", "tcp"]
 MAX_VCPUS = 1024
+MAX_RAM_BYTES = 256 * TIB
 _TECHNIQUE_CAPABILITY: dict[Technique, str] = {
     "autoconverge": "auto-converge",
     "postcopy": "postcopy-ram",
@@ -56,6 +57,11 @@ class Guest(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         require_positive("guest RAM", self.ram_bytes)
+        require(
+            self.ram_bytes <= MAX_RAM_BYTES,
+            f"guest RAM must be at most {MAX_RAM_BYTES // TIB} TiB, not "
+            f"{self.ram_bytes / TIB:.3g} TiB",
+        )
         require(
             self.ram_bytes % MIB == 0,
             f"guest RAM must be a multiple of 1 MiB, not {self.ram_bytes} bytes",

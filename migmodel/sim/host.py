@@ -110,6 +110,7 @@ _RUN_COSTS = frozenset(
         "zero_page_source_s",
         "zero_page_destination_s",
         "postcopy_page_s",
+        "window_source_s",
         "stop_s",
         "switch_s",
         "postcopy_switch_s",

@@ -133,11 +133,12 @@ class Migration:
         self._period_dirty = 0.0
         self._period_bytes = 0.0
         self._hits = 0
+        self._pass_index = 1
         self._pass_start_s = 0.0
         self._pass_pending = 0.0
         self._pass_bytes = 0.0
         self._marks: list[SyncMark] = []
-        self.repeating = False
+        self.repeats_until_s = 0.0
         self.process: simpy.Process | None = None
         self.changed = self.env.event()
 
@@ -271,7 +272,7 @@ class Migration:
         self.settle()
         self._plan = None
         if self.env.now >= self._window_start_s + wire.WINDOW_S - _EPSILON:
-            self._close_window(limited)
+            self._close_window(plan, limited)
 
     def _next_plan(
         self,
@@ -340,12 +341,14 @@ class Migration:
         self.source_cpu_s += pages * costs.source_s
         self.destination_cpu_s += pages * costs.destination_s
 
-    def _close_window(self, limited: bool) -> None:
+    def _close_window(self, plan: Plan, limited: bool) -> None:
         """Bandwidth of the window, and the threshold that follows from it."""
         now = self.env.now
         bandwidth = self._window_bytes / (now - self._window_start_s)
         if not limited:
             bandwidth *= self.host.noise.window_factor()
+        windows = max(plan.turns, 1) if limited else 1
+        self.source_cpu_s += windows * self.host["window_source_s"]
         self._threshold_bytes = self._threshold(bandwidth)
         self._window_start_s = now
         self._window_bytes = 0.0
@@ -367,7 +370,7 @@ class Migration:
         dirty_cost = self.host["sync_dirty_page_s"] * new_pages
         self.source_cpu_s += dirty_cost
         yield from self.hold(dirty_cost + self.vcpu_wait_s())
-        self._note_pass()
+        self.note_pass()
 
     def vcpu_wait_s(self) -> float:
         """How long a sync waits for the vCPUs to leave what they are at [s].
@@ -427,15 +430,17 @@ class Migration:
             hits=self.rules.throttle_hits,
         )
 
-    def _note_pass(self) -> None:
+    def note_pass(self) -> None:
+        """Note the pass that ends now."""
         now = self.env.now
         self.recorder.round(
-            self.sync_count - 1,
+            self._pass_index,
             self._pass_start_s,
             now,
             self._pass_pending,
             self.sent_bytes - self._pass_bytes,
         )
+        self._pass_index = self.sync_count
         self._pass_start_s = now
         self._pass_pending = self.pending_bytes
         self._pass_bytes = self.sent_bytes
@@ -494,9 +499,8 @@ class Migration:
         if limits.max_iters is not None:
             cycles = min(cycles, (limits.max_iters - self.sync_count) // syncs)
         if cycles > 0:
-            self.repeating = True
+            self.repeats_until_s = self.env.now + cycles * cycle_s
             yield from self.hold(cycles * cycle_s)
-            self.repeating = False
             self.machine.advance(self.env.now)
             for sweeper in self.machine.sweepers:
                 sweeper.armed = sweeper.written - sweeper.share_pages

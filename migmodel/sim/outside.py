@@ -27,15 +27,17 @@ def sync_periodically(migration: Migration) -> Process:
     before = 0
     while True:
         ticks = 1
-        if migration.machine.idle or migration.sync_count <= 1:
+        repeated_s = migration.repeats_until_s - env.now
+        if repeated_s > 0:
+            ticks = math.ceil(repeated_s / PERIODIC_SYNC_S)
+        elif migration.machine.idle or migration.sync_count <= 1:
             # In the first pass there are no syncs, and where nothing is dirtied those
             # until the thread's next decision only count.
             ticks = max(int((migration.plan_end_s - env.now) / PERIODIC_SYNC_S), 1)
         yield env.timeout(ticks * PERIODIC_SYNC_S)
         if migration.status != "active":
             return
-        due = migration.sync_count > 1 and migration.sync_count == before
-        if due and not migration.repeating:
+        if migration.sync_count > 1 and migration.sync_count == before:
             migration.sync_count += ticks - 1 if migration.machine.idle else 0
             migration.drop_plan()
             migration.sync_bitmap()

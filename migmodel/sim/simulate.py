@@ -61,6 +61,7 @@ def _trace(migration: Migration) -> Trace:
     scenario, machine = migration.scenario, migration.machine
     end_s = migration.end_s if migration.end_s is not None else migration.env.now
     migration.sample()
+    vcpu_cpu_s = machine.vcpu_cpu_s
     if migration.resume_s is not None:
         machine.advance(max(migration.env.now, end_s) + AFTER_S)
     stop_resume = None
@@ -84,7 +85,7 @@ def _trace(migration: Migration) -> Trace:
         postcopy_requests=migration.postcopy_requests,
         source_cpu_s=migration.source_cpu_s,
         destination_cpu_s=migration.destination_cpu_s,
-        vcpu_cpu_s=machine.vcpu_cpu_s,
+        vcpu_cpu_s=vcpu_cpu_s,
         extra_memory_bytes=_extra_memory(scenario),
     )
     phases = Phases(stop_s=migration.stop_s, resume_s=migration.resume_s, end_s=end_s)

@@ -30,6 +30,7 @@ def _final_sync(migration: Migration) -> Process:
     seconds = cost.seconds(migration.memory.total_pages, 0.0)
     yield from migration.hold(seconds)
     new_pages = migration.sync_bitmap()
+    migration.note_pass()
     yield from migration.hold(cost.dirty_page_s * new_pages)
     migration.source_cpu_s += seconds + cost.dirty_page_s * new_pages
 
@@ -56,6 +57,7 @@ def complete(migration: Migration) -> Process:
         migration.destination_cpu_s += pages * pipeline.destination_s
     migration.machine.set_stream(None)
     migration.sample()
+    migration.note_pass()
     last_byte_s = env.now
     yield from migration.hold(host["switch_s"])
     migration.sent_bytes += host["device_state_bytes"]
@@ -170,4 +172,5 @@ def _push(migration: Migration) -> Process:
         migration.destination_cpu_s += pages * pipeline.destination_s
         migration.sample()
     machine.set_stream(None)
+    migration.note_pass()
     migration.postcopy_requests = round(requests)
