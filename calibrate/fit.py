@@ -20,10 +20,11 @@ from .observe import SCALES, observables
 if TYPE_CHECKING:
     from lmfit.minimizer import MinimizerResult
 
-# A free parameter is ORIGIN + log(value / start). Differences are taken relative to it,
-# over 3 %: the simulation has steps (windows, passes) that a small one would fall into.
+# A free parameter is ORIGIN + log(value / start), and differences are relative to it.
+# The simulation has steps (windows, passes) that small differences fall into and large
+# ones step over: the search is begun anew with others, from where the last one ended.
 ORIGIN = 10.0
-DIFFERENCE_STEP = 0.003
+DIFFERENCE_STEPS = (0.03, 0.01, 0.003, 0.02, 0.005, 0.01)
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
 PRIOR_SD = 1.5
 BADLY_DETERMINED = 0.3  # relative standard error
@@ -133,17 +134,25 @@ def fit_profile(
         prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
         return np.array(distances + prior)
 
-    result: MinimizerResult = lmfit.minimize(
-        residual,
-        parameters,
-        method="least_squares",
-        diff_step=DIFFERENCE_STEP,
-        loss="soft_l1",
-        f_scale=OUTLIER,
-        max_nfev=MOST_EVALUATIONS,
-        xtol=1e-4,
-        ftol=1e-4,
-    )
+    best: MinimizerResult | None = None
+    for step in DIFFERENCE_STEPS:
+        # Correlations of a parameter that nothing depends on are 0/0: left out below.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result = lmfit.minimize(
+                residual,
+                parameters if best is None else best.params,
+                method="least_squares",
+                diff_step=step,
+                loss="soft_l1",
+                f_scale=OUTLIER,
+                max_nfev=MOST_EVALUATIONS,
+                xtol=1e-5,
+                ftol=1e-4,
+            )
+        if best is None or result.chisqr <= best.chisqr:
+            best = result
+    assert best is not None
+    result = best
     values = {name: value_of(result.params, name) for name in free}
     return _finish(start, observations, values, result)
 

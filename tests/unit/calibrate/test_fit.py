@@ -1,0 +1,136 @@
+"""The fit finds what the runs were made with."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from migmodel.analysis.profiles import load_profile
+from migmodel.calibrate.calibration import IDENTIFIED_BY, calibrate
+from migmodel.calibrate.evidence import noise, observe
+from migmodel.calibrate.fit import fit_profile, with_values
+from migmodel.calibrate.plan import Bounds, plan_runs
+from migmodel.errors import FitError, InputError
+from migmodel.physics.parameters import PARAMETERS
+from migmodel.records import HostFacts, Measurement
+from migmodel.sim.simulate import draw_host, simulate
+from migmodel.units import MIB
+
+FACTS = HostFacts(
+    cpu_model="test",
+    cpus=2,
+    memory_bytes=1 << 34,
+    kernel="6",
+    qemu_version="10.0.2",
+    accel="tcg",
+)
+
+
+def runs_on(profile, *, quick=False, cpu_model="test"):
+    """Measurements that a host with this profile would give, without noise."""
+    host = draw_host(profile)
+    facts = msgspec.structs.replace(FACTS, cpu_model=cpu_model)
+    return [
+        Measurement(
+            scenario=run.scenario,
+            trace=simulate(run.scenario, host),
+            host=facts,
+            started_at="2026-01-01",
+            repeat=repeat,
+        )
+        for run in plan_runs(Bounds(), quick=quick)
+        for repeat in range(run.repeats)
+    ]
+
+
+@pytest.fixture(scope="module")
+def recovered():
+    start = load_profile("tcg-2core")
+    true = {
+        "page_source_s": start["page_source_s"] * 1.4,
+        "page_destination_s": start["page_destination_s"] * 0.75,
+        "fresh_page_s": start["fresh_page_s"] * 0.6,
+        "sweep_touch_s": start["sweep_touch_s"] * 1.3,
+        "page_touch_s": start["page_touch_s"] * 0.8,
+        "switch_s": start["switch_s"] * 2.0,
+    }
+    fit = calibrate(start, runs_on(with_values(start, true)), name="recovered")
+    return true, fit
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [
+        ("page_source_s", 0.1),
+        ("page_destination_s", 0.15),
+        ("fresh_page_s", 0.05),
+        ("sweep_touch_s", 0.03),
+        ("page_touch_s", 0.05),
+        ("switch_s", 0.2),
+    ],
+)
+def test_known_parameters_are_recovered(recovered, name, tolerance):
+    true, fit = recovered
+    assert fit.profile[name] == pytest.approx(true[name], rel=tolerance)
+
+
+def test_the_fit_says_how_sure_it_is(recovered):
+    _, fit = recovered
+    sure = fit.profile.parameters["sweep_touch_s"]
+    assert sure.stderr is not None
+    assert sure.stderr < 0.05 * sure.value
+    assert "sweep_touch_s" not in fit.badly_determined
+
+
+def test_a_fitted_profile_is_complete(recovered):
+    _, fit = recovered
+    assert set(fit.profile.parameters) == set(PARAMETERS)
+    assert fit.profile.kind == "fitted"
+
+
+def test_repeats_without_spread_have_no_noise(recovered):
+    observations = observe(runs_on(load_profile("tcg-2core"), quick=True))
+    assert all(value == pytest.approx(0) for value in noise(observations).values())
+
+
+def test_invalid_runs_are_left_out():
+    bad = [msgspec.structs.replace(run, valid=False) for run in runs_on(_start())]
+    with pytest.raises(FitError, match="no valid run"):
+        calibrate(_start(), bad, name="x")
+
+
+def test_runs_of_two_hosts_are_refused():
+    both = runs_on(_start(), quick=True) + runs_on(_start(), quick=True, cpu_model="b")
+    with pytest.raises(FitError, match="different hosts"):
+        calibrate(_start(), both, name="x")
+
+
+def test_too_few_numbers_are_refused():
+    one = observe(runs_on(_start())[:1])
+    with pytest.raises(FitError, match="cannot determine"):
+        fit_profile(_start(), one, list(PARAMETERS))
+
+
+def test_every_identified_parameter_exists_and_has_a_run():
+    planned = {run.scenario.name.removeprefix("cal-") for run in plan_runs(Bounds())}
+    for name, scenarios in IDENTIFIED_BY.items():
+        assert name in PARAMETERS
+        assert planned.intersection(scenarios), name
+
+
+def test_bounds_are_kept():
+    bounds = Bounds(ram_bytes=128 * MIB, vcpus=1, max_bandwidth_bytes_per_s=50_000_000)
+    for run in plan_runs(bounds):
+        scenario = run.scenario
+        assert scenario.guest.ram_bytes <= bounds.ram_bytes
+        assert scenario.guest.vcpus == 1
+        assert 0 < scenario.policy.max_bandwidth_bytes_per_s <= 50_000_000
+
+
+def test_too_little_memory_is_refused():
+    with pytest.raises(InputError, match="--mem"):
+        plan_runs(Bounds(ram_bytes=32 * MIB))
+
+
+def _start():
+    return load_profile("tcg-2core")
