@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from migmodel.qemu.binary import QemuBinary
+from migmodel.qemu.guest import GuestImage, guest_argv
+from migmodel.qemu.instance import machine_argv
+from migmodel.records import Guest, Scenario, Workload
+from migmodel.records.scenario import GuestKind
+from migmodel.units import MIB
+
+QEMU = QemuBinary(Path("/opt/qemu"), (10, 0), "10.0.0")
+
+
+def _scenario(kind: GuestKind, rate_pps: float | None) -> Scenario:
+    return Scenario(
+        guest=Guest(ram_bytes=512 * MIB, vcpus=2, kind=kind),
+        workload=Workload(working_set_bytes=64 * MIB + 5, rate_pps=rate_pps),
+    )
+
+
+def test_the_bare_guest_gets_its_settings() -> None:
+    image = GuestImage("bare", Path("/images/bare.elf"))
+    argv = guest_argv(_scenario("bare", 1500.4), image, 2599.9999)
+    assert argv[:3] == ["-kernel", "/images/bare.elf", "-append"]
+    assert argv[3] == (
+        "-- ws=67108864 rate=1500 touch=sweep content=random report_ms=75 seed=1 "
+        "cpus=2 mhz=2599.9999"
+    )
+
+
+def test_a_slow_guest_is_not_taken_for_one_at_full_speed() -> None:
+    image = GuestImage("bare", Path("/images/bare.elf"))
+    assert "rate=1 " in guest_argv(_scenario("bare", 0.2), image, None)[3]
+    assert "rate=0 " in guest_argv(_scenario("bare", None), image, None)[3]
+
+
+def test_the_linux_guest_gets_kernel_and_settings() -> None:
+    image = GuestImage("linux", Path("/images/guest.gz"), Path("/boot/vmlinuz"))
+    argv = guest_argv(_scenario("linux", None), image, None)
+    assert argv[:4] == ["-kernel", "/boot/vmlinuz", "-initrd", "/images/guest.gz"]
+    words = argv[argv.index("-append") + 1]
+    kernel, settings = words.split(" -- ")
+    assert "console=ttyS0" in kernel
+    assert "mhz" not in settings
+
+
+def test_both_sides_are_the_same_machine() -> None:
+    guest = _scenario("bare", None).guest
+    source, destination = (
+        machine_argv(QEMU, "tcg", guest, ["-kernel", "x"], side)
+        for side in ("source", "destination")
+    )
+    assert [word.replace("source", "destination") for word in source] == (
+        destination[:-2]
+    )
+    assert destination[-2:] == ["-incoming", "defer"]
+    assert "512M" in source
+    assert "tcg,thread=multi" in source
+    assert source[source.index("-smp") + 1] == "2"
