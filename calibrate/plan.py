@@ -255,6 +255,17 @@ class _Builder:
                 expected_s=4.0,
             ),
             self._run(
+                "postcopy-page",
+                "faults of a guest that is faster than the stream",
+                repeats,
+                share=0.8,
+                touch="page",
+                bandwidth=180_000_000,
+                technique="postcopy",
+                after=1,
+                expected_s=2.5,
+            ),
+            self._run(
                 "postcopy-early",
                 "post-copy with most pages missing",
                 repeats,

@@ -36,6 +36,11 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "postcopy_page_s": ParameterSpec(
         "CPU time of the destination to place a page in post-copy", 1e-8, 1e-3
     ),
+    "pipeline_overlap": ParameterSpec(
+        "how far source and destination work at the same time: 0 in turns, 1 fully",
+        1e-3,
+        1,
+    ),
     "window_source_s": ParameterSpec(
         "CPU time of the migration thread for a window, beside its pages", 0, 0.05
     ),

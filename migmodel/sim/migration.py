@@ -219,51 +219,62 @@ class Migration:
         link = host["link_bytes_per_s"]
         own = self.scenario.link.bandwidth_bytes_per_s
         limit = min(min(link, own or link) / page_bytes(kind), page_rate_limit)
+        source_s, destination_s = host["page_source_s"], host["page_destination_s"]
         if kind is PageKind.ZERO:
-            return Pipeline(
-                host["zero_page_source_s"], host["zero_page_destination_s"], limit
-            )
-        destination_s = host["page_destination_s"]
-        if kind is PageKind.FRESH:
+            source_s = host["zero_page_source_s"]
+            destination_s = host["zero_page_destination_s"]
+        elif kind is PageKind.FRESH:
             destination_s += host["fresh_page_s"]
-        return Pipeline(host["page_source_s"], destination_s, limit)
+        return Pipeline(source_s, destination_s, limit, host["pipeline_overlap"])
 
     def postcopy_pipeline(self, page_rate_limit: float) -> Pipeline:
         """The stream into a running destination, where each page is placed."""
         plain = self.pipeline(PageKind.NORMAL, page_rate_limit)
         return Pipeline(
-            plain.source_s, self.host["postcopy_page_s"], plain.page_rate_limit
+            plain.source_s,
+            self.host["postcopy_page_s"],
+            plain.page_rate_limit,
+            plain.overlap,
         )
 
     def _iterate(self) -> Process:
-        """Plan what happens next, let it happen, lay it down."""
-        run_pages, kind = self.memory.next_run()
+        """One iterate call, or many that are all alike.
+
+        It goes on over pages of all kinds until the window's budget is used, 51 ms
+        have passed or nothing is set; only then is the threshold looked at again.
+        """
+        turn_end_s = self.env.now + wire.ITERATE_S
+        while self.status == "active" and self.memory.pending_pages > 0:
+            whole = yield from self._send_run(turn_end_s)
+            if whole or self.env.now >= turn_end_s - _EPSILON:
+                return
+
+    def _send_run(self, turn_end_s: float) -> Generator[simpy.Event, Any, bool]:
+        """Send pages of one kind; whether that ended the iterate call."""
+        _, kind = self.memory.next_run()
         window_pages = wire.window_pages(
             int(self.parameter("max-bandwidth")), self.rules.counts_at_flush
         )
         window_pages *= wire.NORMAL_PAGE_BYTES / page_bytes(kind)
         window_s = wire.WINDOW_S + self.host["wakeup_s"]
         self.machine.advance(self.env.now)
-        contended = self.machine.set_stream(
-            self.pipeline(kind, window_pages / window_s)
-        )
-        limited = contended >= window_pages / window_s * (1 - 1e-6)
+        asked = window_pages / window_s
+        contended = self.machine.set_stream(self.pipeline(kind, asked))
+        limited = contended >= asked * (1 - 1e-6)
         # A stream kept below its fair share gets a CPU when it wants it.
-        free = self.pipeline(kind, float("inf"))
         burst = contended
         if limited:
-            burst = min(
-                1 / max(free.source_s, free.destination_s), free.page_rate_limit
-            )
-        self._plan = self._next_plan(
-            run_pages, window_pages, window_s, burst, kind, limited
+            burst = self.pipeline(kind, float("inf")).free_rate_pps
+        plan, ends_turn = self._next_plan(
+            turn_end_s, window_pages, window_s, burst, kind, limited
         )
-        plan = self._plan
+        self._plan = plan
         try:
             yield self.env.timeout(
                 max(plan.start_s + plan.turns * plan.turn_s - self.env.now, 0.0)
             )
         except simpy.Interrupt:
+            ends_turn = True
             if self._plan is plan and self.postcopy_requested:
                 # The flag is looked at when the turn ends; nobody wakes the thread.
                 elapsed = self.env.now - plan.start_s
@@ -271,42 +282,51 @@ class Migration:
                 yield from self.hold(plan.turns * plan.turn_s - elapsed)
         self.settle()
         self._plan = None
-        if self.env.now >= self._window_start_s + wire.WINDOW_S - _EPSILON:
+        window_over = self.env.now >= self._window_start_s + wire.WINDOW_S - _EPSILON
+        turn_over = ends_turn or self.env.now >= turn_end_s - _EPSILON
+        if window_over and (turn_over or self.memory.pending_pages == 0):
             self._close_window(plan, limited)
+        return ends_turn
 
     def _next_plan(
         self,
-        run_pages: float,
+        turn_end_s: float,
         window_pages: float,
         window_s: float,
         burst: float,
         kind: PageKind,
         limited: bool,
-    ) -> Plan:
+    ) -> tuple[Plan, bool]:
+        """What happens next, and whether it ends the iterate call."""
         now = self.env.now
+        run_pages, _ = self.memory.next_run()
         wire_bytes = page_bytes(kind)
         used = self._window_bytes / wire_bytes
-        if limited:
-            turns = 0
-            if used == 0:
+
+        def plan(turns: int, turn_s: float, pages: float) -> Plan:
+            turn_s = max(turn_s, _EPSILON)
+            return Plan(now, turns, turn_s, pages, burst, wire_bytes, kind)
+
+        begins_turn = turn_end_s - now >= wire.ITERATE_S - _EPSILON
+        pages_by_time = burst * max(turn_end_s - now, 0.0)
+        left = window_pages - used
+        if limited and left <= min(run_pages, pages_by_time):
+            # The budget will be used up: sleep then until the window closes.
+            if used == 0 and begins_turn:
                 rate = window_pages * wire_bytes / window_s
                 turns = self._alike_turns(run_pages, window_pages, rate)
+                if turns > 1:
+                    return plan(turns, window_s, window_pages), True
+            pages = max(left, 0.0)
+            end_s = max(self._window_start_s + window_s, now + pages / burst)
+            return plan(1, end_s - now, pages), True
+        if not limited and begins_turn:
+            turn_pages = burst * wire.ITERATE_S
+            turns = self._alike_turns(run_pages, turn_pages, burst * wire_bytes)
             if turns > 1:
-                return Plan(now, turns, window_s, window_pages, burst, wire_bytes, kind)
-            pages = min(max(window_pages - used, 0.0), run_pages)
-            if pages < run_pages or used + pages >= window_pages:
-                # The budget is used up: sleep until the window closes.
-                end = max(self._window_start_s + window_s, now + pages / burst)
-                turn_s = max(end - now, _EPSILON)
-            else:
-                turn_s = pages / burst
-            return Plan(now, 1, turn_s, pages, burst, wire_bytes, kind)
-        turn_pages = burst * wire.ITERATE_S
-        turns = self._alike_turns(run_pages, turn_pages, burst * wire_bytes)
-        if turns > 1:
-            return Plan(now, turns, wire.ITERATE_S, turn_pages, burst, wire_bytes, kind)
-        pages = min(turn_pages, run_pages)
-        return Plan(now, 1, pages / burst, pages, burst, wire_bytes, kind)
+                return plan(turns, wire.ITERATE_S, turn_pages), True
+        pages = min(run_pages, pages_by_time)
+        return plan(1, pages / burst, pages), pages < run_pages
 
     def _alike_turns(
         self, run_pages: float, turn_pages: float, bytes_per_s: float

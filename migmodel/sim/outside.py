@@ -52,7 +52,6 @@ def manage(migration: Migration, manager: Manager) -> Process:
     first poll after one of these.
     """
     env = migration.env
-    offset = migration.host.noise.phase() * manager.poll_interval_s
     while migration.end_s is None:
         wake = migration.changed
         deadline = manager.deadline_s
@@ -60,9 +59,9 @@ def manage(migration: Migration, manager: Manager) -> Process:
             yield wake | env.timeout(deadline - env.now)
         else:
             yield wake
-        turns = math.ceil((env.now - offset) / manager.poll_interval_s)
-        poll = turns * manager.poll_interval_s + offset
-        yield env.timeout(max(poll - env.now, 0.0))
+        # Its polls begin with the migrate command.
+        turns = math.ceil(env.now / manager.poll_interval_s)
+        yield env.timeout(turns * manager.poll_interval_s - env.now)
         migration.settle()
         for action in manager.decide(_status(migration)):
             _act(migration, action)

@@ -17,10 +17,27 @@ def test_with_cpus_to_spare_nobody_waits():
     assert rate == pytest.approx(1 / 3e-6)  # the slower side
 
 
-def test_three_busy_threads_on_two_cpus_get_two_thirds_each():
-    share, rate = share_cpus(2, 1.0, 1, Pipeline(2e-6, 2e-6, INF), same_host=True)
-    assert share == pytest.approx(2 / 3, rel=1e-6)
-    assert rate == pytest.approx(2 / 3 / 2e-6, rel=1e-6)
+def test_the_destination_is_one_of_two_groups_however_many_vcpus_there_are():
+    """Three vCPUs on two CPUs: the loader still gets a CPU, they share the other."""
+    share, rate = share_cpus(2, 1.0, 3, Pipeline(1e-9, 2e-6, INF), same_host=True)
+    assert rate == pytest.approx(1 / 2e-6, rel=1e-2)
+    assert share == pytest.approx(1 / 3, rel=1e-2)
+
+
+def test_the_migration_thread_shares_its_sides_cpus_with_the_vcpus():
+    share, rate = share_cpus(2, 1.0, 3, Pipeline(2e-6, 1e-9, INF), same_host=False)
+    assert share == pytest.approx(0.5, rel=1e-6)
+    assert rate == pytest.approx(0.5 / 2e-6, rel=1e-6)
+
+
+def test_in_turns_a_page_takes_both_its_times():
+    in_turns = Pipeline(2e-6, 3e-6, INF, overlap=0.0)
+    at_once = Pipeline(2e-6, 3e-6, INF, overlap=1.0)
+    assert in_turns.free_rate_pps == pytest.approx(1 / 5e-6)
+    assert at_once.free_rate_pps == pytest.approx(1 / 3e-6)
+    # In turns they need one CPU between them, so a vCPU beside them is not disturbed.
+    share, rate = share_cpus(2, 1.0, 1, in_turns, same_host=True)
+    assert (share, rate) == (1.0, pytest.approx(1 / 5e-6))
 
 
 def test_a_light_stream_takes_only_what_it_needs():
