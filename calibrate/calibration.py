@@ -21,6 +21,7 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = {
     "page_destination_s": ("paced-cpu", "limited"),
     "fresh_page_s": ("cold", "paced-cpu"),
     "pipeline_overlap": ("unlimited", "stop"),
+    "flush_handoff_s": ("unlimited", "stop"),
     "zero_page_source_s": ("zero",),
     "zero_page_destination_s": ("zero",),
     "postcopy_page_s": ("postcopy", "postcopy-early"),

@@ -15,6 +15,7 @@ from .observe import observables
 # Numbers whose repeats tell how much a run's CPU costs differ, and a guest's speed.
 _RUN_COSTS = ("source_cpu_s", "destination_cpu_s", "first_pass_s")
 _UNLIMITED = 0
+MAD_TO_SD = 1.4826  # median absolute deviation to sd, for a normal distribution
 
 
 def observe(measurements: Iterable[Measurement]) -> list[Observation]:
@@ -37,11 +38,17 @@ def _summed_up(group: Sequence[Measurement]) -> Observation:
         scenario=group[0].scenario,
         values={name: float(np.median(column)) for name, column in complete.items()},
         spreads={
-            name: float(np.std(column, ddof=1))
+            name: _spread(column)
             for name, column in complete.items()
             if len(column) > 1
         },
     )
+
+
+def _spread(column: Sequence[float]) -> float:
+    """Standard deviation by way of the median, so that one odd run does not count."""
+    deviations = np.abs(np.array(column) - np.median(column))
+    return float(MAD_TO_SD * np.median(deviations))
 
 
 def noise(observations: Sequence[Observation]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from migmodel.physics.parameters import PARAMETERS
 from migmodel.records import HostProfile, Parameter, Scenario
 from migmodel.sim.simulate import draw_host, simulate
 
-from .observe import SCALES, observables
+from .observe import SCALES, SMOOTH, observables
 
 if TYPE_CHECKING:
     from lmfit.minimizer import MinimizerResult
@@ -108,51 +108,59 @@ def fit_profile(
             f"{count} measured numbers cannot determine {len(free)} parameters: "
             "measure more runs"
         )
+    first = {
+        name: max(start.parameters[name].value, PARAMETERS[name].lower, _SMALLEST)
+        for name in free
+    }
+    calls = 0
+
+    def value_of(current: Any, name: str) -> float:
+        return first[name] * math.exp(current[name].value - ORIGIN)
+
+    def search(
+        begin: lmfit.Parameters, steps: Sequence[float], only: frozenset[str] | None
+    ) -> MinimizerResult:
+        def residual(current: Any) -> NDArray[np.float64]:
+            nonlocal calls
+            calls += 1
+            on_step(calls)
+            profile = with_values(start, {n: value_of(current, n) for n in free})
+            distances = [row[4] for row in _rows(profile, observations, only)]
+            prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
+            return np.array(distances + prior)
+
+        best: MinimizerResult | None = None
+        for step in steps:
+            # Correlations of a parameter that nothing depends on are 0/0: left out.
+            with np.errstate(invalid="ignore", divide="ignore"):
+                result = lmfit.minimize(
+                    residual,
+                    begin if best is None else best.params,
+                    method="least_squares",
+                    diff_step=step,
+                    loss="soft_l1",
+                    f_scale=OUTLIER,
+                    max_nfev=MOST_EVALUATIONS,
+                    xtol=1e-5,
+                    ftol=1e-4,
+                )
+            if best is None or result.chisqr <= best.chisqr:
+                best = result
+        assert best is not None
+        return best
+
     parameters = lmfit.Parameters()
-    first: dict[str, float] = {}
     for name in free:
         spec = PARAMETERS[name]
-        first[name] = max(start.parameters[name].value, spec.lower, _SMALLEST)
         parameters.add(
             name,
             value=ORIGIN,
             min=ORIGIN + math.log(max(spec.lower, _SMALLEST) / first[name]) - 1e-9,
             max=ORIGIN + math.log(spec.upper / first[name]) + 1e-9,
         )
-    calls = 0
-
-    def value_of(current: Any, name: str) -> float:
-        return first[name] * math.exp(current[name].value - ORIGIN)
-
-    def residual(current: Any) -> NDArray[np.float64]:
-        nonlocal calls
-        calls += 1
-        on_step(calls)
-        values = {name: value_of(current, name) for name in free}
-        profile = with_values(start, values)
-        distances = [row[4] for row in _rows(profile, observations)]
-        prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
-        return np.array(distances + prior)
-
-    best: MinimizerResult | None = None
-    for step in DIFFERENCE_STEPS:
-        # Correlations of a parameter that nothing depends on are 0/0: left out below.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result = lmfit.minimize(
-                residual,
-                parameters if best is None else best.params,
-                method="least_squares",
-                diff_step=step,
-                loss="soft_l1",
-                f_scale=OUTLIER,
-                max_nfev=MOST_EVALUATIONS,
-                xtol=1e-5,
-                ftol=1e-4,
-            )
-        if best is None or result.chisqr <= best.chisqr:
-            best = result
-    assert best is not None
-    result = best
+    # Costs first, from what adds up smoothly; then everything from there.
+    rough = search(parameters, DIFFERENCE_STEPS[:1], SMOOTH)
+    result = search(rough.params, DIFFERENCE_STEPS, None)
     values = {name: value_of(result.params, name) for name in free}
     return _finish(start, observations, values, result)
 
@@ -173,7 +181,9 @@ def with_values(profile: HostProfile, values: dict[str, float]) -> HostProfile:
 
 
 def _rows(
-    profile: HostProfile, observations: Sequence[Observation]
+    profile: HostProfile,
+    observations: Sequence[Observation],
+    only: frozenset[str] | None = None,
 ) -> list[tuple[str, str, float, float, float]]:
     """Measured, simulated and their distance in sigmas, number by number."""
     host = draw_host(profile)
@@ -181,6 +191,8 @@ def _rows(
     for observation in observations:
         found = observables(simulate(observation.scenario, host))
         for name, measured in observation.values.items():
+            if only is not None and name not in only:
+                continue
             sigma = observation.sigma(name)
             # What the simulation does not have at all (it was cut off, say) is as
             # wrong as an outlier can be, but finite: the fit must find its way back.

@@ -19,12 +19,12 @@ class Scale(NamedTuple):
 # Floors under the repeats' own spread: what clocks and counters resolve, and how finely
 # the mechanism itself is quantised (a window is 100 ms, QEMU's times are whole ms).
 SCALES: dict[str, Scale] = {
-    "total_time_s": Scale(0.01, 0.01),
-    "first_pass_s": Scale(0.02, 0.01),
+    "total_time_s": Scale(0.01, 0.03),
+    "first_pass_s": Scale(0.01, 0.005),
     "setup_time_s": Scale(0.1, 0.001),
     "downtime_reported_s": Scale(0.05, 0.002),
     "downtime_stop_resume_s": Scale(0.05, 0.002),
-    "downtime_extra_s": Scale(0.1, 0.001),
+    "downtime_extra_s": Scale(0.5, 0.003),
     "bytes_sent": Scale(0.02, 1e6),
     "postcopy_requests": Scale(0.3, 20),
     "source_cpu_s": Scale(0.05, 0.01),
@@ -33,6 +33,11 @@ SCALES: dict[str, Scale] = {
     "guest_precopy": Scale(0.02, 0.0),
     "guest_postcopy": Scale(0.1, 0.0),
 }
+
+# Numbers that follow the costs without steps.
+SMOOTH = frozenset(
+    {"source_cpu_s", "destination_cpu_s", "guest_before", "setup_time_s"}
+)
 
 
 def observables(trace: Trace) -> dict[str, float]:

@@ -139,7 +139,7 @@ class _Builder:
                 "zero",
                 "zero pages, set-up, sync, device state, switch",
                 repeats,
-                share=0.05,
+                share=0.007,
                 rate_pps=COLD_PPS,
                 downtime_ms=20,
                 expected_s=0.3,

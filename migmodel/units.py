@@ -139,12 +139,13 @@ def format_bytes(value: float) -> str:
     """Write a size with a binary prefix, e.g. ``1.5 GiB``."""
     for factor, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if abs(value) >= factor:
-            return (
-                f"{value / factor:.3g} {name}"
-                if value < 1000 * factor
-                else (f"{value / factor:.0f} {name}")
-            )
+            return f"{_short(value / factor)} {name}"
     return f"{value:.0f} B"
+
+
+def _short(value: float) -> str:
+    """Three digits, but never an exponent."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def format_bandwidth(bytes_per_s: float) -> str:
@@ -161,9 +162,9 @@ def format_bandwidth(bytes_per_s: float) -> str:
 def format_duration(seconds: float) -> str:
     """Write a time span with a unit that suits its size."""
     if seconds < 1:
-        return f"{seconds * MS_PER_S:.3g} ms"
+        return f"{_short(seconds * MS_PER_S)} ms"
     if seconds < 120:
-        return f"{seconds:.3g} s"
+        return f"{_short(seconds)} s"
     if seconds < 7200:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:.1f} h"

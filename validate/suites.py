@@ -102,13 +102,16 @@ STANDARD = (
     _case("auto-1g", "autoconverge", "256m", "48m", "1g", "300ms"),
     _case("auto-2g-2cpu", "autoconverge", "384m", "128m", "2g", "100ms", cpus=2),
     _case("auto-pace", "autoconverge", "512m", "128m", "3g", "100ms", rate=120_000),
+    # Limited so that a 10 ms burst between two sleeps decides.
+    _case("auto-burst", "autoconverge", "512m", "32m", "500m", "200ms", rate=40_000),
     _case(
         "auto-free-2cpu", "autoconverge", "768m", "512m", "unlimited", "100ms", cpus=2
     ),
     _case("auto-steep", "autoconverge", "384m", "64m", "1g", "400ms", parameters=STEEP),
     # What is written between a pass's begin and the manager's look at it, up to 50 ms
-    # later, is sent twice. Where that is a large share of the working set, chance
-    # decides on the downtime; here it is little, or all of it.
+    # later, is sent twice. In pause-full that is a large share of the working set, and
+    # chance has a say; in the others it is little, or all of it.
+    _case("pause-full", "pause", "256m", "128m", "500m", "200ms", after=3),
     _case("pause-2", "pause", "384m", "192m", "1g", "300ms", rate=80_000, after=2),
     _case("pause-5-2cpu", "pause", "256m", "16m", "500m", "50ms", after=5, cpus=2),
     _case("pause-3-100m", "pause", "128m", "8m", "100m", "100ms", after=3),

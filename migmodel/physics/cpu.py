@@ -31,19 +31,22 @@ class Pipeline:
         Pages/s that the link carries, or that are asked for.
     overlap : float
         0: the two work in turns; 1: at the same time.
+    handoff_s : float
+        Time a page in which neither works: each waits for the other to wake up [s].
     """
 
     source_s: float
     destination_s: float
     page_rate_limit: float
     overlap: float = 1.0
+    handoff_s: float = 0.0
 
     @property
     def free_rate_pps(self) -> float:
         """Pages/s with a CPU whenever one is wanted, within the link's limit."""
         longer = max(self.source_s, self.destination_s)
         shorter = min(self.source_s, self.destination_s)
-        page_s = longer + (1 - self.overlap) * shorter
+        page_s = longer + (1 - self.overlap) * shorter + self.handoff_s
         return min(1 / page_s, self.page_rate_limit)
 
 

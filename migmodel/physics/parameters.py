@@ -41,6 +41,9 @@ PARAMETERS: dict[str, ParameterSpec] = {
         1e-3,
         1,
     ),
+    "flush_handoff_s": ParameterSpec(
+        "time in which neither side works, at each flush of the stream", 0, 1e-3
+    ),
     "window_source_s": ParameterSpec(
         "CPU time of the migration thread for a window, beside its pages", 0, 0.05
     ),

@@ -13,6 +13,7 @@ NORMAL_PAGE_BYTES = PAGE_HEADER_BYTES + PAGE_BYTES
 ZERO_PAGE_BYTES = PAGE_HEADER_BYTES + 1
 ITERATE_BYTES = 18  # section header 5, EOS 8, footer 5 of each iterate call
 FLUSH_PAGES = 32  # 64 iovecs, two a page: header and body
+FLUSH_ZERO_PAGES = 3640  # 32 KiB of headers
 WINDOW_S = 0.1  # BUFFER_DELAY
 # The clock is in whole ms and the test is "> 50": an iterate call that is not ended by
 # the rate limit runs 51 ms.

@@ -122,10 +122,16 @@ _RUN_COSTS = frozenset(
 def _draw_fitted(
     profile: HostProfile, values: dict[str, float], rng: np.random.Generator
 ) -> None:
-    names = [n for n, item in profile.parameters.items() if item.stderr]
+    names = [n for n, item in profile.parameters.items() if item.stderr and item.value]
     if not names:
         return
-    errors = np.array([profile.parameters[n].stderr or 0.0 for n in names])
+    # Parameters are positive and fitted by their logarithms: relative errors.
+    errors = np.array(
+        [
+            (profile.parameters[n].stderr or 0.0) / profile.parameters[n].value
+            for n in names
+        ]
+    )
     matrix = np.eye(len(names))
     for i, first in enumerate(names):
         for j, second in enumerate(names[:i]):
@@ -134,10 +140,10 @@ def _draw_fitted(
     # An estimated correlation matrix may miss being positive by rounding.
     eigenvalues, vectors = np.linalg.eigh(matrix)
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
-    drawn = errors * (root @ rng.standard_normal(len(names)))
-    for name, change in zip(names, drawn, strict=True):
+    drawn = np.exp(errors * (root @ rng.standard_normal(len(names))))
+    for name, factor in zip(names, drawn, strict=True):
         item = profile.parameters[name]
-        value = item.value + float(change)
+        value = item.value * float(factor)
         lower = 0.0 if item.lower is None else item.lower
         upper = np.inf if item.upper is None else item.upper
         values[name] = float(min(max(value, lower), upper))

@@ -220,12 +220,16 @@ class Migration:
         own = self.scenario.link.bandwidth_bytes_per_s
         limit = min(min(link, own or link) / page_bytes(kind), page_rate_limit)
         source_s, destination_s = host["page_source_s"], host["page_destination_s"]
+        flush_pages = wire.FLUSH_PAGES
         if kind is PageKind.ZERO:
+            flush_pages = wire.FLUSH_ZERO_PAGES
             source_s = host["zero_page_source_s"]
             destination_s = host["zero_page_destination_s"]
         elif kind is PageKind.FRESH:
             destination_s += host["fresh_page_s"]
-        return Pipeline(source_s, destination_s, limit, host["pipeline_overlap"])
+        handoff_s = host["flush_handoff_s"] / flush_pages
+        overlap = host["pipeline_overlap"]
+        return Pipeline(source_s, destination_s, limit, overlap, handoff_s)
 
     def postcopy_pipeline(self, page_rate_limit: float) -> Pipeline:
         """The stream into a running destination, where each page is placed."""
@@ -235,6 +239,7 @@ class Migration:
             self.host["postcopy_page_s"],
             plain.page_rate_limit,
             plain.overlap,
+            plain.handoff_s,
         )
 
     def _iterate(self) -> Process:
