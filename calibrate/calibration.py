@@ -11,7 +11,7 @@ import msgspec
 from migmodel.errors import FitError
 from migmodel.records import HostProfile, Measurement, Parameter
 
-from .evidence import noise, observe, window_noise
+from .evidence import noise, observe, unexplained, window_noise
 from .fit import Fit, Observation, fit_profile
 
 # Which scenarios a parameter can be told from. One whose scenarios were not run keeps
@@ -22,12 +22,15 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = {
     "fresh_page_s": ("cold", "paced-cpu"),
     "pipeline_overlap": ("unlimited", "stop"),
     "flush_handoff_s": ("unlimited", "stop"),
+    "crowded_flush_s": ("two-unlimited",),
     "zero_page_source_s": ("zero",),
     "zero_page_destination_s": ("zero",),
     "postcopy_page_s": ("postcopy", "postcopy-early"),
     "window_source_s": ("paced-cpu",),
     "setup_s": ("zero", "cold"),
     "sync_page_s": ("limited", "throttle"),
+    "crowded_sync_s": ("two-vcpus", "two-unlimited"),
+    "guest_interference": ("stop", "unlimited"),
     "stop_s": ("stop", "zero"),
     "device_save_s": ("zero", "postcopy"),
     "switch_s": ("zero", "cold", "stop"),
@@ -82,8 +85,9 @@ def calibrate(
     )
     spreads: dict[str, float | None] = dict(noise(observations))
     spreads["noise_window_sd"] = window_noise(valid)
+    spreads["noise_total_sd"] = unexplained(fit.residuals)
     known = {
-        key: Parameter(value=value, source="spread of repeats")
+        key: Parameter(value=value, source="spread of repeats, or what the fit leaves")
         for key, value in spreads.items()
         if value is not None
     }

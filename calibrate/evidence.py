@@ -15,6 +15,8 @@ from .observe import observables
 # Numbers whose repeats tell how much a run's CPU costs differ, and a guest's speed.
 _RUN_COSTS = ("source_cpu_s", "destination_cpu_s", "first_pass_s")
 _UNLIMITED = 0
+SHORTEST_S = 0.5  # below that a total time is a few milliseconds of everything
+FEWEST_RATIOS = 4
 MAD_TO_SD = 1.4826  # median absolute deviation to sd, for a normal distribution
 
 
@@ -69,6 +71,24 @@ def noise(observations: Sequence[Observation]) -> dict[str, float]:
         "noise_guest_sd": pooled(("guest_before",)),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def unexplained(
+    residuals: Sequence[tuple[str, str, float, float, float]],
+) -> float | None:
+    """Relative spread of fitted against measured total times: what no mechanism has.
+
+    Discretised times (whole passes, whole windows) leave such a rest even where every
+    cost is right.
+    """
+    ratios = [
+        simulated / measured - 1
+        for _, name, measured, simulated, _ in residuals
+        if name == "total_time_s" and measured > SHORTEST_S
+    ]
+    if len(ratios) < FEWEST_RATIOS:
+        return None
+    return float(MAD_TO_SD * np.median(np.abs(ratios)))
 
 
 def window_noise(measurements: Iterable[Measurement]) -> float | None:

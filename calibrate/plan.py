@@ -118,7 +118,11 @@ class _Builder:
                 name=f"cal-{name}",
                 guest=Guest(ram_bytes=self._ram, vcpus=vcpus),
                 workload=Workload(
-                    working_set_bytes=working, rate_pps=rate_pps, touch=touch
+                    working_set_bytes=working,
+                    rate_pps=rate_pps,
+                    touch=touch,
+                    # Where a paced guest is in its sweep would be noise.
+                    phase=None if rate_pps in (None, COLD_PPS) else 0.0,
                 ),
                 policy=Policy(
                     technique=technique,  # type: ignore[arg-type]

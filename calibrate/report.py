@@ -26,7 +26,7 @@ def parameter_table(fit: Fit) -> Table:
     for name, item in fit.profile.parameters.items():
         error = "" if not item.stderr else f"{item.stderr / item.value:.0%}"
         remark = "badly determined" if name in fit.badly_determined else ""
-        if not item.stderr and item.source != "spread of repeats":
+        if not item.stderr and not name.startswith("noise_"):
             remark = "not fitted"
         table.add_row(
             name, f"{item.value:.4g}", error, remark, PARAMETERS[name].meaning

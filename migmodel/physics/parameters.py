@@ -44,6 +44,9 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "flush_handoff_s": ParameterSpec(
         "time in which neither side works, at each flush of the stream", 0, 1e-3
     ),
+    "crowded_flush_s": ParameterSpec(
+        "more of it when vCPUs leave no CPU idle for whoever wakes up", 0, 1e-2
+    ),
     "window_source_s": ParameterSpec(
         "CPU time of the migration thread for a window, beside its pages", 0, 0.05
     ),
@@ -59,6 +62,9 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "sync_fixed_s": ParameterSpec("bitmap sync, whatever the size", 0, 10),
     "sync_page_s": ParameterSpec("bitmap sync, a page of RAM", 0, 1e-5),
     "sync_dirty_page_s": ParameterSpec("bitmap sync, a page found dirty", 0, 1e-4),
+    "crowded_sync_s": ParameterSpec(
+        "bitmap sync under TCG, mean wait for vCPUs that crowd the CPUs", 0, 1
+    ),
     "stop_s": ParameterSpec("decision to stop until STOP", 0, 60),
     "device_save_s": ParameterSpec("saving the device state", 0, 60),
     "switch_s": ParameterSpec(
@@ -103,12 +109,18 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "copy_interference": ParameterSpec(
         "relative slowdown of the guest for each core that copies pages", 0, 10
     ),
+    "guest_interference": ParameterSpec(
+        "relative slowdown of the stream for each CPU that vCPUs keep busy", 0, 10
+    ),
     "throttle_sleep_extra_s": ParameterSpec(
         "how much longer than asked a throttled vCPU sleeps", 0, 0.05
     ),
     "noise_run_sd": ParameterSpec("relative spread of CPU costs from run to run", 0, 1),
     "noise_guest_sd": ParameterSpec(
         "relative spread of the guest's speed from run to run", 0, 1
+    ),
+    "noise_total_sd": ParameterSpec(
+        "relative spread of what the model leaves unexplained in total times", 0, 1
     ),
     "noise_window_sd": ParameterSpec(
         "relative spread of the bandwidth of one 100 ms window", 0, 1

@@ -21,26 +21,42 @@ ITERATE_S = 0.051
 WINDOWS_PER_S = 10  # XFER_LIMIT_RATIO
 
 
-def window_pages(max_bandwidth_bytes_per_s: int, counts_at_flush: bool) -> float:
-    """Normal pages that one 100 ms window sends before the limiter stops it.
+def window_pages(
+    max_bandwidth_bytes_per_s: int,
+    page_bytes: int,
+    flush_pages: int,
+    used_bytes: float = 0.0,
+    unflushed_pages: float = 0.0,
+) -> float:
+    """Pages that a 100 ms window still sends before the limiter stops it.
 
     The limiter stops when the bytes counted exceed a tenth of the limit. Counting at
-    the flush overshoots by up to 32 pages (131,328 bytes), counting each page by one.
+    the flush overshoots by up to one of them (32 normal pages, 131,328 bytes), counting
+    each page by one.
 
     Parameters
     ----------
     max_bandwidth_bytes_per_s : int
         QEMU's max-bandwidth; below 10 it divides to 0, which is no limit.
-    counts_at_flush : bool
-        See `Behaviour.counts_at_flush`.
+    page_bytes : int
+        Bytes on the wire of a page of the kind at hand.
+    flush_pages : int
+        Pages of that kind that are counted at a time.
+    used_bytes : float
+        What the window has sent already [bytes].
+    unflushed_pages : float
+        Pages of these that wait for the flush and are not counted yet.
 
     Returns
     -------
     float
-        Pages; ``inf`` without a limit.
+        Pages; ``inf`` without a limit, 0 when the window is over its budget.
     """
     budget = max_bandwidth_bytes_per_s // WINDOWS_PER_S
     if budget == 0:
         return float("inf")
-    quantum = FLUSH_PAGES if counts_at_flush else 1
-    return float((budget // (quantum * NORMAL_PAGE_BYTES) + 1) * quantum)
+    left = budget - (used_bytes - unflushed_pages * page_bytes)
+    if left < 0:
+        return 0.0
+    flushes = left // (flush_pages * page_bytes) + 1
+    return float(flushes * flush_pages - unflushed_pages)

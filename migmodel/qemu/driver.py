@@ -6,6 +6,7 @@ import asyncio
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from migmodel.qemu.migration import Migration
 from migmodel.qemu.options import DriverOptions, ProgressHandler
 from migmodel.qemu.recording import Recording
 from migmodel.qemu.session import SIDES, Session
-from migmodel.qemu.settling import settle
+from migmodel.qemu.settling import settle, wait_for_phase_s
 from migmodel.qemu.trace import build_trace
 from migmodel.qemu.validity import problems
 from migmodel.records.measurement import Measurement
@@ -162,6 +163,9 @@ class _Execution:
         await migration.prepare()
         self._on_progress("baseline", None)
         await asyncio.sleep(options.baseline_s)
+        console = session.recording.consoles["source"]
+        now_s = time.monotonic()
+        await asyncio.sleep(wait_for_phase_s(console, scenario.workload, now_s))
         await migration.run()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
 
 from migmodel.errors import QemuError
 from migmodel.qemu.session import Session
@@ -16,6 +17,7 @@ from migmodel.records.console import (
     UnitLine,
     parse_line,
 )
+from migmodel.records.scenario import Workload
 from migmodel.units import NS_PER_S
 
 SETTLE_WINDOW_S = 1.0
@@ -130,3 +132,29 @@ def pace_change(units: list[UnitLine]) -> float | None:
     before, after = map(statistics.median, paces)
     larger = max(before, after)
     return abs(after - before) / larger if larger > 0 else 0.0
+
+
+def wait_for_phase_s(
+    console: Sequence[tuple[float, str]], workload: Workload, now_s: float
+) -> float:
+    """How long to wait until the paced threads are where they are wanted [s].
+
+    Each begins at the first page of its share when the guest is ready, and keeps its
+    pace from then on.
+
+    Parameters
+    ----------
+    console : sequence of (float, str)
+        Host time and text of the source's lines.
+    workload : Workload
+        With the phase that is wanted; None is any.
+    now_s : float
+        Host time now.
+    """
+    if workload.phase is None or workload.rate_pps is None:
+        return 0.0
+    ready_s = next(
+        (at for at, text in console if isinstance(parse_line(text), ReadyLine)), now_s
+    )
+    sweep_s = workload.pages / workload.rate_pps
+    return (workload.phase - (now_s - ready_s) / sweep_s) % 1.0 * sweep_s

@@ -84,13 +84,25 @@ class Workload(Record, frozen=True, kw_only=True):
     touch : {'sweep', 'study', 'page'}
         `sweep` rewrites every byte with a new key each time, `study` XORs with one
         fixed array (contents alternate between two), `page` writes one word a page.
+    phase : float or None
+        Where in its share each thread is when the migration begins, 0 to below 1; None:
+        unknown, and it is drawn. It matters where a sweep takes longer than a pass.
     """
 
     working_set_bytes: int
     rate_pps: float | None = None
     touch: Touch = "sweep"
+    phase: float | None = None
 
     def __post_init__(self) -> None:
+        require(
+            self.phase is None or 0 <= self.phase < 1,
+            f"the phase is a fraction of a sweep, 0 to below 1, not {self.phase}",
+        )
+        require(
+            self.phase is None or self.rate_pps is not None,
+            "a phase needs a paced guest: give a rate",
+        )
         require_not_negative("working set", self.working_set_bytes)
         require_positive("write rate", self.rate_pps, " pages/s")
 

@@ -31,6 +31,16 @@ class Noise:
             return 1.0
         return float(max(1.0 + self.window_sd * self.rng.standard_normal(), 0.05))
 
+    def happens(self, probability: float) -> bool:
+        """Whether something of that probability happens; nominal: if it is likely."""
+        if self.rng is None:
+            return probability > 0.5
+        return bool(self.rng.random() < probability)
+
+    def waiting(self) -> float:
+        """A wait for something that comes at random, relative to its mean."""
+        return 1.0 if self.rng is None else float(self.rng.exponential())
+
     def phase(self) -> float:
         """Where in a cycle something starts that is not synchronised to us, 0 to 1."""
         return 0.5 if self.rng is None else float(self.rng.random())
@@ -110,6 +120,8 @@ _RUN_COSTS = frozenset(
         "zero_page_source_s",
         "zero_page_destination_s",
         "postcopy_page_s",
+        "flush_handoff_s",
+        "crowded_flush_s",
         "window_source_s",
         "stop_s",
         "switch_s",

@@ -16,6 +16,7 @@ from migmodel.units import GIB, MIB, PAGE_BYTES
 # option ROMs, seen as ram.total - RAM with QEMU 7.2 to 10.0.
 FIRMWARE_BYTES = 532_480
 BARE_BASE_BYTES = 4 * MIB  # where the bare stress guest's working set begins
+BARE_OWN_PAGES = 51.0  # its code, stacks and page tables, and the firmware's copy
 # A Linux guest's own pages that are not zero: kernel, page tables, caches.
 LINUX_OWN_BYTES = 64 * MIB
 CLEAR_CHUNK_BYTES = GIB  # x-clear-bitmap-shift 18
@@ -36,7 +37,8 @@ def lay_out(scenario: Scenario) -> list[Stretch]:
     ]
     own_in_rest = min(max(own - FIRMWARE_BYTES / PAGE_BYTES, 0.0), rest)
     return [
-        Stretch(pages=base, zero=True),
+        Stretch(pages=min(BARE_OWN_PAGES, base), zero=False),
+        Stretch(pages=max(base - BARE_OWN_PAGES, 0.0), zero=True),
         *shares,
         Stretch(pages=own_in_rest, zero=False),
         Stretch(pages=rest - own_in_rest, zero=True),
@@ -57,7 +59,11 @@ class Machine:
         self.recorder = recorder
         chunk = CLEAR_CHUNK_BYTES / PAGE_BYTES if host.lazy_protection else None
         self.memory = Memory(lay_out(scenario), chunk)
-        phases = [host.noise.phase() for _ in range(scenario.guest.vcpus)]
+        known = scenario.workload.phase
+        phases = [
+            host.noise.phase() if known is None else known
+            for _ in range(scenario.guest.vcpus)
+        ]
         self.sweepers: list[Sweeper] = make_sweepers(
             self.memory, scenario.workload.rate_pps, phases
         )
@@ -91,6 +97,18 @@ class Machine:
             # A paced Linux thread sleeps when it is ahead; the bare one spins.
             return min(run, pace * self.page_s)
         return run
+
+    @property
+    def crowding(self) -> float:
+        """How surely a thread that wakes up finds every CPU taken by a vCPU, 0 to 1."""
+        busy = len(self.sweepers) * self._demand()
+        return min(max(busy - (self.host.cpus - 1), 0.0), 1.0)
+
+    @property
+    def running_cores(self) -> float:
+        """CPUs that vCPUs keep busy beside the stream, at most all but one."""
+        busy = len(self.sweepers) * self._demand()
+        return min(busy, max(self.host.cpus - 1, 1.0))
 
     def set_stream(self, pipeline: Pipeline | None) -> float:
         """Begin, change or end the page stream; its pages/s under competition.

@@ -15,6 +15,7 @@ from migmodel.records import (
     StartPostcopy,
 )
 from migmodel.sim.migration import Migration, Process
+from migmodel.units import PAGE_BYTES
 
 
 def sync_periodically(migration: Migration) -> Process:
@@ -73,8 +74,8 @@ def _status(migration: Migration) -> MigrationStatus:
         elapsed_s=migration.env.now,
         dirty_sync_count=migration.sync_count,
         remaining_bytes=migration.pending_bytes,
-        total_bytes=migration.memory.total_pages,
-        transferred_bytes=migration.sent_bytes,
+        total_bytes=migration.memory.total_pages * PAGE_BYTES,
+        transferred_bytes=migration.stream.sent_bytes,
         throttle_percent=migration.machine.throttle.percent or None,
     )
 
@@ -84,7 +85,7 @@ def _act(migration: Migration, action: Action) -> None:
     match action:
         case SetParameters(parameters=parameters):
             migration.drop_plan()
-            migration.parameters.update(parameters)
+            migration.settings.change(parameters)
         case StartPostcopy():
             migration.postcopy_requested = True
         case PauseGuest():

@@ -45,7 +45,8 @@ def simulate(scenario: Scenario, host: Host, *, detailed: bool = True) -> Trace:
     env = migration.env
     for manager in managers_for(scenario):
         env.process(manage(migration, manager))
-    if migration.capabilities.get("auto-converge") and migration.rules.periodic_sync:
+    settings = migration.settings
+    if settings.auto_converges and settings.rules.periodic_sync:
         env.process(sync_periodically(migration))
     migration.process = env.process(migration.run())
     _run(env, migration)
@@ -70,21 +71,22 @@ def _trace(migration: Migration) -> Trace:
     finished = migration.status == "completed"
     never = migration.status == "never"
     guest_gap = None if stop_resume is None else stop_resume + migration.host["gap_s"]
-    throttles = migration.capabilities.get("auto-converge", False)
+    peak = migration.period.peak_percent
+    stream = migration.stream
     outcome = Outcome(
         verdict="completed" if finished else "never" if never else "cancelled",
         reason=migration.reason,
         total_time_s=None if never else end_s,
-        setup_time_s=migration.host["setup_s"],
+        setup_time_s=migration.setup_time_s,
         downtime_reported_s=migration.downtime_reported_s,
         downtime_stop_resume_s=stop_resume,
         downtime_guest_s=guest_gap,
         passes=migration.sync_count,
-        peak_throttle_percent=migration.peak_throttle if throttles else None,
-        bytes_sent=migration.sent_bytes,
+        peak_throttle_percent=peak if migration.settings.auto_converges else None,
+        bytes_sent=stream.sent_bytes,
         postcopy_requests=migration.postcopy_requests,
-        source_cpu_s=migration.source_cpu_s,
-        destination_cpu_s=migration.destination_cpu_s,
+        source_cpu_s=stream.source_cpu_s,
+        destination_cpu_s=stream.destination_cpu_s,
         vcpu_cpu_s=vcpu_cpu_s,
         extra_memory_bytes=_extra_memory(scenario),
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 from migmodel.physics import wire
 from migmodel.physics.faults import front_rate_pps
 from migmodel.sim.memory import PageKind
-from migmodel.sim.migration import Migration, Process, page_bytes
+from migmodel.sim.migration import Migration, Process
+from migmodel.sim.stream import page_bytes
 
 
 def _stop_guest(migration: Migration) -> Process:
@@ -32,12 +33,13 @@ def _final_sync(migration: Migration) -> Process:
     new_pages = migration.sync_bitmap()
     migration.note_pass()
     yield from migration.hold(cost.dirty_page_s * new_pages)
-    migration.source_cpu_s += seconds + cost.dirty_page_s * new_pages
+    migration.stream.source_cpu_s += seconds + cost.dirty_page_s * new_pages
 
 
 def complete(migration: Migration) -> Process:
     """Stop, send the rest without a rate limit, hand over to the destination."""
     host, env, memory = migration.host, migration.env, migration.memory
+    stream = migration.stream
     began_s = env.now
     migration.status = "device"
     yield from _stop_guest(migration)
@@ -46,36 +48,27 @@ def complete(migration: Migration) -> Process:
     rate_bytes = float("inf")
     while memory.pending_pages > 0:
         pages, kind = memory.next_run()
-        pipeline = migration.pipeline(kind, float("inf"))
+        pipeline = stream.pipeline(kind)
         rate = migration.machine.set_stream(pipeline)
         yield from migration.hold(pages / rate)
-        memory.take(pages)
+        stream.charge(pages, kind, pipeline)
         rest_bytes += pages * page_bytes(kind)
         rate_bytes = rate * page_bytes(kind)
-        migration.sent_bytes += pages * page_bytes(kind)
-        migration.source_cpu_s += pages * pipeline.source_s
-        migration.destination_cpu_s += pages * pipeline.destination_s
     migration.machine.set_stream(None)
     migration.sample()
     migration.note_pass()
     last_byte_s = env.now
     yield from migration.hold(host["switch_s"])
-    migration.sent_bytes += host["device_state_bytes"]
+    migration.stream.sent_bytes += host["device_state_bytes"]
     # Without a return path the source is done when its socket has taken the last byte.
     buffered_s = min(rest_bytes, host["socket_buffer_bytes"]) / rate_bytes
     done_s = last_byte_s - buffered_s + host["device_save_s"]
-    if returns(migration):
+    if migration.settings.returns:
         done_s = env.now + migration.scenario.link.rtt_s / 2
     yield from _resume(migration, migration.paused_by_manager)
     migration.downtime_reported_s = done_s - began_s
     migration.end_s = done_s
     migration.status = "completed"
-
-
-def returns(migration: Migration) -> bool:
-    """Whether a return path is open: asked for, or brought by postcopy-ram."""
-    capabilities = migration.capabilities
-    return bool(capabilities.get("return-path") or capabilities.get("postcopy-ram"))
 
 
 def _resume(migration: Migration, by_manager: bool) -> Process:
@@ -113,7 +106,7 @@ def run_postcopy(migration: Migration) -> Process:
         memory.pending_pages * host["discard_page_s"] + host["device_save_s"]
     )
     migration.downtime_reported_s = env.now - began_s
-    migration.sent_bytes += host["device_state_bytes"]
+    migration.stream.sent_bytes += host["device_state_bytes"]
     yield from migration.hold(host["postcopy_switch_s"])
     yield from _resume(migration, False)
     migration.status = "postcopy-active"
@@ -129,7 +122,8 @@ def _push(migration: Migration) -> Process:
     """The rest of RAM: first where the guest's threads fault, then in order."""
     memory, host, machine = migration.memory, migration.host, migration.machine
     env = migration.env
-    limit = int(migration.parameter("max-postcopy-bandwidth"))
+    stream = migration.stream
+    limit = migration.settings.number("max-postcopy-bandwidth")
     limit_pps = limit / wire.NORMAL_PAGE_BYTES if limit else float("inf")
     missing = {
         vcpu: float((memory.dirty[share] * memory.length[share]).sum())
@@ -142,9 +136,9 @@ def _push(migration: Migration) -> Process:
         run_pages, kind = memory.next_run()
         if fronts:
             kind = PageKind.NORMAL
-        pipeline = migration.pipeline(kind, limit_pps)
+        pipeline = stream.pipeline(kind, limit_pps)
         if kind is not PageKind.ZERO:
-            pipeline = migration.postcopy_pipeline(limit_pps)
+            pipeline = stream.postcopy_pipeline(limit_pps)
         rate = machine.set_stream(pipeline)
         pages = run_pages
         if fronts:
@@ -166,10 +160,7 @@ def _push(migration: Migration) -> Process:
         yield from migration.hold(seconds)
         machine.advance(env.now)
         machine.follow_stream([], None)
-        memory.take(pages)
-        migration.sent_bytes += pages * page_bytes(kind)
-        migration.source_cpu_s += pages * pipeline.source_s
-        migration.destination_cpu_s += pages * pipeline.destination_s
+        stream.charge(pages, kind, pipeline)
         migration.sample()
     machine.set_stream(None)
     migration.note_pass()

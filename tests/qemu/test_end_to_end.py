@@ -21,7 +21,7 @@ def migmodel(*arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [*MIGMODEL, *arguments], capture_output=True, text=True, check=False
     )
-    print(done.stdout, done.stderr, sep="\n")  # shown when the test fails
+    sys.stdout.write(done.stdout + done.stderr)  # shown when the test fails
     return done
 
 

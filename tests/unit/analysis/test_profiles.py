@@ -36,9 +36,11 @@ def test_an_impossible_value_is_named(tmp_path):
     source = (Path(load_profile.__code__.co_filename).parents[1] / "profiles").glob(
         "kvm-generic.json"
     )
-    text = next(source).read_text().replace('"wakeup_s": {\n   "value": 0.0001', (
-        '"wakeup_s": {\n   "value": -1'
-    ))
+    text = (
+        next(source)
+        .read_text()
+        .replace('"wakeup_s": {\n   "value": 0.0001', ('"wakeup_s": {\n   "value": -1'))
+    )
     path = tmp_path / "bad.json"
     path.write_text(text)
     with pytest.raises(RecordError, match="wakeup_s"):

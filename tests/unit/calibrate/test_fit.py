@@ -88,7 +88,7 @@ def test_a_fitted_profile_is_complete(recovered):
     assert fit.profile.kind == "fitted"
 
 
-def test_repeats_without_spread_have_no_noise(recovered):
+def test_repeats_without_spread_have_no_noise():
     observations = observe(runs_on(load_profile("tcg-2core"), quick=True))
     assert all(value == pytest.approx(0) for value in noise(observations).values())
 

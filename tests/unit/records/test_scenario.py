@@ -29,9 +29,7 @@ WORKLOAD = Workload(working_set_bytes=256 * MIB)
         (lambda: Policy(technique="precopy", after_passes=1), "--after"),
         (lambda: Policy(capabilities={"teleport": True}), "teleport"),
         (
-            lambda: Policy(
-                technique="postcopy", capabilities={"postcopy-ram": False}
-            ),
+            lambda: Policy(technique="postcopy", capabilities={"postcopy-ram": False}),
             "needs the capability",
         ),
         (

@@ -61,7 +61,7 @@ def test_nonsense_sizes_are_refused(text):
         parse_bytes(text)
 
 
-@pytest.mark.parametrize("text", ["", "-1g", "fast", "1gi", "9" * 400])
+@pytest.mark.parametrize("text", ["", "-1g", "fast", "9" * 400])
 def test_nonsense_bandwidths_are_refused(text):
     with pytest.raises(InputError):
         parse_bandwidth(text)

@@ -77,7 +77,7 @@ def test_an_idle_guest_takes_one_pass(tcg_host):
 def test_a_cold_guest_takes_its_size_over_the_bandwidth(tcg_host):
     cold = scenario(ram=512 * MIB, ws=500 * MIB, rate=1.0, limit_ms=1)
     trace = simulate(cold, tcg_host)
-    window = wire.window_pages(GBIT, True)
+    window = wire.window_pages(GBIT, wire.NORMAL_PAGE_BYTES, wire.FLUSH_PAGES)
     expected = 500 * MIB / PAGE_BYTES / window * (0.1 + tcg_host["wakeup_s"])
     assert trace.outcome.total_time_s == pytest.approx(expected, rel=0.05)
 
@@ -104,7 +104,8 @@ def test_geometric_series_in_the_limit_of_small_windows(tcg_host):
         for earlier, later in zip(trace.rounds[1:], trace.rounds[2:], strict=False)
         if later.pending_bytes > 20e6
     ]
-    sent_pps = wire.window_pages(40_000_000, True) / 0.1
+    window = wire.window_pages(40_000_000, wire.NORMAL_PAGE_BYTES, wire.FLUSH_PAGES)
+    sent_pps = window / 0.1
     assert ratios
     assert np.mean(ratios) == pytest.approx(rate / sent_pps, rel=0.15)
 

@@ -1,0 +1,66 @@
+"""Auto-converge's ledger: what was dirtied against what was sent, by the second."""
+
+from __future__ import annotations
+
+from migmodel.physics import throttle
+from migmodel.sim.settings import Settings
+from migmodel.sim.throttle_clock import ThrottleClock
+
+
+class Period:
+    """Counts that add up over syncs until a second has passed (Eq M7).
+
+    Attributes
+    ----------
+    dirty_rate_pps : float
+        dirty-pages-rate, as of the last judgement.
+    hits : int
+        Periods above the trigger threshold since the last step.
+    peak_percent : float
+        Highest throttle so far.
+    """
+
+    def __init__(self, settings: Settings, clock: ThrottleClock) -> None:
+        self.dirty_rate_pps = 0.0
+        self.hits = 0
+        self.peak_percent = 0.0
+        self._settings = settings
+        self._clock = clock
+        self._since_s = 0.0
+        self._dirty_pages = 0.0
+        self._sent_before = 0.0
+
+    def begin(self, now_s: float) -> None:
+        """Begin the first period: the set-up's sync."""
+        self._since_s = now_s
+
+    def add(self, new_pages: float, sent_bytes: float, now_s: float) -> None:
+        """Add a sync's newly dirty pages; judge, if the period is long enough."""
+        self._dirty_pages += new_pages
+        if now_s > self._since_s + throttle.PERIOD_S:
+            if self._settings.auto_converges:
+                self._judge(sent_bytes - self._sent_before, now_s)
+            self.dirty_rate_pps = self._dirty_pages / (now_s - self._since_s)
+            self._since_s = now_s
+            self._dirty_pages = 0.0
+            self._sent_before = sent_bytes
+
+    def _judge(self, sent_bytes: float, now_s: float) -> None:
+        rule, clock = self._settings.throttle_rule, self._clock
+        if throttle.exceeds(rule, self._dirty_pages, sent_bytes):
+            self.hits += 1
+        if self.hits >= rule.hits:
+            self.hits = 0
+            percent = throttle.next_percent(
+                rule, clock.percent, self._dirty_pages, sent_bytes
+            )
+            clock.set_percent(percent, now_s)
+            self.peak_percent = max(self.peak_percent, percent)
+
+    @property
+    def can_step(self) -> bool:
+        """The throttle may still rise."""
+        settings = self._settings
+        if not settings.auto_converges:
+            return False
+        return self._clock.percent < settings.throttle_rule.maximum
