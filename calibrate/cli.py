@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .plan import Bounds, PlannedRun
 
 DEFAULT_VCPUS = 2
+# How long the guest is watched before and after each migration.
+BASELINE_S, AFTER_S = 1.5, 1.0
+QUICK_BASELINE_S, QUICK_AFTER_S = 1.0, 0.6
 BUSY_WARNING = 0.2  # share of the host's CPUs that others use
 
 
@@ -92,7 +95,7 @@ def calibrate(
         return
     folder = out.with_name(f"{out.stem}.runs")
     if not fit_only:
-        _execute(runs, folder, _options(qemu, accel, low_priority))
+        _execute(runs, folder, _options(qemu, accel, low_priority, quick))
     measurements = _stored(runs, folder)
     if not measurements:
         raise JobError(f"no runs in {folder} to fit: leave out --fit-only")
@@ -123,7 +126,9 @@ def _announce(runs: Sequence[PlannedRun], bounds: Bounds) -> None:
         click.echo(f"  {name:15s} {run.repeats} x  {run.purpose}")
 
 
-def _options(qemu: str | None, accel: str | None, low_priority: bool) -> DriverOptions:
+def _options(
+    qemu: str | None, accel: str | None, low_priority: bool, quick: bool
+) -> DriverOptions:
     from migmodel.qemu.images import build_image
     from migmodel.qemu.options import DriverOptions
 
@@ -132,6 +137,8 @@ def _options(qemu: str | None, accel: str | None, low_priority: bool) -> DriverO
         qemu=qemu,
         accel=accel,
         nice=19 if low_priority else 0,
+        baseline_s=QUICK_BASELINE_S if quick else BASELINE_S,
+        after_s=QUICK_AFTER_S if quick else AFTER_S,
     )
 
 

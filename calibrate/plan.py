@@ -13,7 +13,7 @@ from migmodel.units import MIB, PAGE_BYTES
 DEFAULT_RAM_BYTES = 320 * MIB
 SMALLEST_RAM_BYTES = 96 * MIB
 # What a run costs beside its migration: start, fill, settle, watch before and after.
-OVERHEAD_S = 5.0
+OVERHEAD_S = 4.5
 LONGEST_RUN_S = 30.0
 COLD_PPS = 50.0  # a guest that hardly writes; the stress guest is never quite idle
 

@@ -25,7 +25,8 @@ _OUTCOME_QUANTITIES = (
     "source_cpu_s",
     "destination_cpu_s",
     "vcpu_cpu_s",
-    "extra_memory_bytes",
+    "source_extra_memory_bytes",
+    "destination_extra_memory_bytes",
     "postcopy_requests",
 )
 

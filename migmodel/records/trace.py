@@ -45,8 +45,8 @@ class Outcome(Record, frozen=True, kw_only=True):
         CPU seconds of the QEMU process during the migration, vCPU threads apart.
     vcpu_cpu_s : float or None
         CPU seconds of the source's vCPU threads during the migration.
-    extra_memory_bytes : float or None
-        Memory that the migration itself needs on the source (caches, buffers).
+    source_extra_memory_bytes, destination_extra_memory_bytes : float or None
+        Memory that the migration itself needs on each side (bitmaps, buffers).
     """
 
     verdict: Verdict
@@ -63,7 +63,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     source_cpu_s: float | None = None
     destination_cpu_s: float | None = None
     vcpu_cpu_s: float | None = None
-    extra_memory_bytes: float | None = None
+    source_extra_memory_bytes: float | None = None
+    destination_extra_memory_bytes: float | None = None
 
 
 class Progress(Record, frozen=True, kw_only=True):

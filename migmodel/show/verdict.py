@@ -62,7 +62,8 @@ ROWS: tuple[Row, ...] = (
     Row("host CPU, source", "source_cpu_s", format_duration),
     Row("  destination", "destination_cpu_s", format_duration),
     Row("  vCPUs of the guest", "vcpu_cpu_s", format_duration),
-    Row("extra memory, source", "extra_memory_bytes", format_bytes),
+    Row("extra memory, source", "source_extra_memory_bytes", format_bytes),
+    Row("  destination", "destination_extra_memory_bytes", format_bytes),
 )
 _COMPARED = (
     "guest_precopy_ms_per_gib",

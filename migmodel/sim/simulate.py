@@ -15,7 +15,6 @@ from migmodel.units import PAGE_BYTES
 AFTER_S = 1.0  # how long the guest is watched on the destination
 BEFORE_S = 1.0  # and before the migration
 STREAM_BUFFER_BYTES = 32 * 1024  # QEMUFile's own
-BITMAPS = 2  # migration bitmap and the accelerator's log; 1 bit a page each
 
 __all__ = ["draw_host", "simulate"]
 
@@ -71,6 +70,7 @@ def _trace(migration: Migration) -> Trace:
     finished = migration.status == "completed"
     never = migration.status == "never"
     guest_gap = None if stop_resume is None else stop_resume + migration.host["gap_s"]
+    source_extra, destination_extra = _extra_memory(scenario)
     peak = migration.period.peak_percent
     stream = migration.stream
     outcome = Outcome(
@@ -88,15 +88,21 @@ def _trace(migration: Migration) -> Trace:
         source_cpu_s=stream.source_cpu_s,
         destination_cpu_s=stream.destination_cpu_s,
         vcpu_cpu_s=vcpu_cpu_s,
-        extra_memory_bytes=_extra_memory(scenario),
+        source_extra_memory_bytes=source_extra,
+        destination_extra_memory_bytes=destination_extra,
     )
     phases = Phases(stop_s=migration.stop_s, resume_s=migration.resume_s, end_s=end_s)
     return machine.recorder.trace(outcome, phases)
 
 
-def _extra_memory(scenario: Scenario) -> float:
-    pages = scenario.guest.ram_bytes / PAGE_BYTES
-    return BITMAPS * pages / 8 + STREAM_BUFFER_BYTES
+def _extra_memory(scenario: Scenario) -> tuple[float, float]:
+    """What the migration itself needs on source and destination [bytes].
+
+    Source: migration bitmap and the accelerator's log. Destination: the map of received
+    pages (QEMU 10.0 migration/ram.c, ramblock_recv_map_init). A stream buffer each.
+    """
+    bitmap = scenario.guest.ram_bytes / PAGE_BYTES / 8
+    return 2 * bitmap + STREAM_BUFFER_BYTES, bitmap + STREAM_BUFFER_BYTES
 
 
 def simulate_profile(scenario: Scenario, profile: HostProfile) -> Trace:

@@ -65,7 +65,7 @@ def test_quantities_have_units_and_intervals(
         peak_throttle_percent=99,
         guest_before_ms_per_gib=(40.0, 50.0, 60.0),
         guest_worst_ms_per_gib=(400.0, 500.0, 600.0),
-        extra_memory_bytes=65536,
+        source_extra_memory_bytes=65536,
     )
     lines = [flat(line) for line in verdict_text(prediction, profile, []).splitlines()]
     for line in (
