@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from migmodel.analysis.guest_speed import PAGES_PER_GIB, phase_speeds
-from migmodel.physics.wire import NORMAL_PAGE_BYTES
+from migmodel.physics.cpu import Pipeline
+from migmodel.physics.wire import FLUSH_PAGES, NORMAL_PAGE_BYTES
 from migmodel.records import HostProfile, Scenario, Trace
 from migmodel.sim.machine import lay_out
 from migmodel.units import MS_PER_S
@@ -158,12 +159,19 @@ def iterate_precopy(
 
 
 def stream_bytes_per_s(profile: HostProfile) -> float:
-    """What the host's page stream carries when nothing competes with it [bytes/s].
+    """What a migration of a filled, idle guest achieves on this host [bytes/s].
 
-    Source and destination work as a pipeline, so the slower of the two counts.
+    That is what somebody who calibrates a bandwidth would measure: each page is sent
+    once, to a destination that has no memory for it yet.
     """
-    page_s = max(profile["page_source_s"], profile["page_destination_s"])
-    return min(WIRE_PAGE_BYTES / page_s, profile["link_bytes_per_s"])
+    pipeline = Pipeline(
+        profile["page_source_s"],
+        profile["page_destination_s"] + profile["fresh_page_s"],
+        profile["link_bytes_per_s"] / WIRE_PAGE_BYTES,
+        profile["pipeline_overlap"],
+        profile["flush_handoff_s"] / FLUSH_PAGES,
+    )
+    return pipeline.free_rate_pps * WIRE_PAGE_BYTES
 
 
 def calibrated_bandwidth(scenario: Scenario, profile: HostProfile) -> float:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from migmodel.units import PAGE_BYTES
 
 TIMESLICE_S = 0.01  # run time between two sleeps
-PERIOD_S = 1.0  # a rate point needs more than this since the last one
+# A rate point needs more than 1000 ms since the last one, on a clock of whole ms.
+PERIOD_S = 1.0005
 PERIODIC_SYNC_S = 5.0
 MIN_PERCENT, MAX_PERCENT = 1, 99
 

@@ -76,7 +76,8 @@ class Machine:
         self.vcpu_share = 1.0
         self.vcpu_cpu_s = 0.0
         self.stream_pps = 0.0
-        self._stream_cores = 0.0
+        self._source_cores = 0.0
+        self._destination_cores = 0.0
         self.set_stream(None)
 
     @property
@@ -124,9 +125,10 @@ class Machine:
         )
         self.vcpu_share = share
         self.stream_pps = rate
-        self._stream_cores = 0.0
+        self._source_cores = self._destination_cores = 0.0
         if pipeline is not None:
-            self._stream_cores = rate * (pipeline.source_s + pipeline.destination_s)
+            self._source_cores = rate * pipeline.source_s
+            self._destination_cores = rate * pipeline.destination_s
         return rate
 
     def follow_stream(self, fronts: list[int], front_pps: float | None) -> None:
@@ -156,7 +158,8 @@ class Machine:
 
     def _touch_s(self) -> float:
         """Time a page now, while the vCPU is let run [s]."""
-        busy = 1.0 + self.host["copy_interference"] * self._stream_cores
+        copying = self._source_cores + self._destination_cores
+        busy = 1.0 + self.host["copy_interference"] * copying
         return self.page_s * busy / self._running_share()
 
     def advance(self, now_s: float) -> None:
@@ -168,6 +171,7 @@ class Machine:
         seconds = now_s - self.time_s
         if seconds <= 0:
             return
+        vcpu_cores = 0.0
         if not self.idle:
             run_s = self.throttle.run_time(self.time_s, now_s)
             touch_s = self._touch_s()
@@ -178,7 +182,14 @@ class Machine:
                     page_s = max(touch_s, 1 / self._front_pps)
                 pages = sweeper.advance(seconds, run_s, page_s, first_s)
                 self.recorder.work(vcpu, self.time_s, now_s, pages)
-            self.vcpu_cpu_s += seconds * self.vcpu_share * len(self.sweepers)
+            vcpu_cores = self.vcpu_share * len(self.sweepers)
+            self.vcpu_cpu_s += seconds * vcpu_cores
+        self.recorder.load(
+            now_s,
+            vcpu_cores,
+            self._source_cores,
+            self._destination_cores,
+        )
         self.time_s = now_s
 
     def collect_dirty(self) -> float:

@@ -156,10 +156,11 @@ class Migration:
         """The sync at the end of a pass, inside the window (Eq M6)."""
         cost = self.host.sync_cost.seconds(self.memory.total_pages, 0.0)
         yield from self.hold(cost)
-        new_pages = self.sync_bitmap()
+        wait_s = self.vcpu_wait_s()
+        new_pages = self.sync_bitmap(wait_s)
         dirty_cost = self.host["sync_dirty_page_s"] * new_pages
         self.stream.source_cpu_s += cost + dirty_cost
-        yield from self.hold(dirty_cost + self.vcpu_wait_s())
+        yield from self.hold(dirty_cost + wait_s)
         self.note_pass()
 
     def vcpu_wait_s(self) -> float:
@@ -180,8 +181,11 @@ class Migration:
             + (crowded * self.host.noise.waiting())
         )
 
-    def sync_bitmap(self) -> float:
-        """Merge the dirty log into the bitmap and judge the period; new pages."""
+    def sync_bitmap(self, wait_s: float = 0.0) -> float:
+        """Merge the dirty log into the bitmap and judge the period; new pages.
+
+        QEMU looks at the clock for that after it has waited for the vCPUs.
+        """
         now = self.env.now
         self.machine.advance(now)
         self.memory.settle()
@@ -189,7 +193,7 @@ class Migration:
         self.memory.begin_walk()
         self.sync_count += 1
         self.recorder.event(now, "MIGRATION_PASS", str(self.sync_count))
-        self.period.add(new_pages, self.stream.sent_bytes, now)
+        self.period.add(new_pages, self.stream.sent_bytes, now + wait_s)
         self._watch_for_never(now)
         self.sample()
         self.announce()

@@ -41,7 +41,7 @@ def sync_periodically(migration: Migration) -> Process:
         if migration.sync_count > 1 and migration.sync_count == before:
             migration.sync_count += ticks - 1 if migration.machine.idle else 0
             migration.drop_plan()
-            migration.sync_bitmap()
+            migration.sync_bitmap(migration.vcpu_wait_s())
             migration.poke()
         before = migration.sync_count
 

@@ -37,7 +37,7 @@ class Period:
     def add(self, new_pages: float, sent_bytes: float, now_s: float) -> None:
         """Add a sync's newly dirty pages; judge, if the period is long enough."""
         self._dirty_pages += new_pages
-        if now_s > self._since_s + throttle.PERIOD_S:
+        if now_s - self._since_s >= throttle.PERIOD_S:
             if self._settings.auto_converges:
                 self._judge(sent_bytes - self._sent_before, now_s)
             self.dirty_rate_pps = self._dirty_pages / (now_s - self._since_s)

@@ -14,6 +14,7 @@ from migmodel.records import (
 )
 
 _SAME_SPEED = 1e-3  # relative; work at one speed is one unit
+_SHORTEST_UNIT_S = 0.075  # as the stress guest reports: less would show single sleeps
 _Unit = list[float]  # start_s, end_s, pages, gap_s
 _Sample = tuple[float, float, float, float, int, float]
 
@@ -68,14 +69,20 @@ class Recorder:
     def work(
         self, vcpu: int, start_s: float, end_s: float, pages: float, gap_s: float = 0.0
     ) -> None:
-        """Note a vCPU's work; joined to the unit before when the speed is the same."""
+        """Note a vCPU's work, in units as the stress guest reports them.
+
+        It is joined to the unit before when the speed is the same, or when that is
+        still shorter than a report.
+        """
         if end_s <= start_s:
             return
         units = self._units[vcpu]
         if units and gap_s == 0 and units[-1][3] == 0:
             last = units[-1]
             old_rate = last[2] / (last[1] - last[0])
-            if abs(pages / (end_s - start_s) - old_rate) <= _SAME_SPEED * old_rate:
+            same = abs(pages / (end_s - start_s) - old_rate) <= _SAME_SPEED * old_rate
+            short = last[1] - last[0] < _SHORTEST_UNIT_S and start_s > 0
+            if same or short:
                 last[1] = end_s
                 last[2] += pages
                 return

@@ -136,7 +136,8 @@ class Stream:
         by_time = burst * max(call_end_s - now_s, 0.0)
         if limited and left <= min(run_pages, by_time):
             # The budget will be used up: sleep then until the window closes.
-            if self._window_bytes == 0 and call_begins:
+            fresh = now_s - self._window_start_s < EPSILON and not self._window_bytes
+            if fresh and call_begins:
                 turns = self._alike(run_pages, budget, budget * size / window_s)
                 if turns > 1:
                     return plan(turns, window_s, budget, True)
