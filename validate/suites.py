@@ -69,8 +69,8 @@ STANDARD = (
     # Plain pre-copy, from a working set far below what the downtime limit carries ...
     _case("pre-easy", "precopy", "256m", "8m", "100m", "2s"),
     _case("pre-fit", "precopy", "768m", "384m", "2g", "2s"),
-    # (Where a sweep takes longer than a pass, the guest's place in it at the start moves
-    # the end by up to a fifth; there the driver waits for the phase that is given.)
+    # (Where a sweep takes longer than a pass, the guest's place in it at the start
+    # moves the end by up to a fifth; there the driver waits for the phase given.)
     # ... over guests that write nearly as fast as the link carries, where the passes
     # shrink slowly and every per cent of bandwidth counts ...
     _case(
