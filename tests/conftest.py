@@ -7,6 +7,7 @@ A test marked ``qemu`` skips where there is none. Where real migrations are requ
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +35,15 @@ def qemu_binary() -> Path:
             "./dev setup qemu gets a newer one"
         )
     return found.path
+
+
+def pytest_configure() -> None:
+    """Let interrupts interrupt.
+
+    A shell without job control starts its background jobs with SIGINT ignored, and what
+    they start inherits that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

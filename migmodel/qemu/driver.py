@@ -190,13 +190,19 @@ def _sigterm_as_sigint() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(
+    terminate = signal.signal(
         signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)
     )
+    # A background job of a script has SIGINT ignored: SIGTERM must end it all the same.
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        signal.signal(signal.SIGTERM, terminate)
+        if interrupt == signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _ignore(phase: str, status: MigrationStatus | None) -> None:
