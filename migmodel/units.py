@@ -62,7 +62,7 @@ def parse_bytes(text: str) -> int:
     factor = 1 if bare_bytes else _SIZE_FACTORS[prefix]
     number = float(match["number"])
     if number > _HUGE:
-        raise InputError(f"'{text}' is larger than any size")
+        raise InputError(f"too large for a size: {text[:24]}...")
     value = round(number * factor)
     if value <= 0:
         raise InputError(f"a size must be greater than zero, not '{text}'")
@@ -104,7 +104,7 @@ def parse_bandwidth(text: str) -> int:
     scale = (_BINARY if match["binary"] else _DECIMAL)[match["prefix"].lower()]
     number = float(match["number"])
     if number > _HUGE:
-        raise InputError(f"'{text}' is larger than any bandwidth")
+        raise InputError(f"too large for a bandwidth: {text[:24]}...")
     value = number * scale / (1 if in_bytes else BITS_PER_BYTE)
     if value < 1:
         raise InputError(f"a bandwidth must be at least 1 byte/s, not '{text}'")

@@ -254,7 +254,9 @@ class Migration:
             self.stream.sent_bytes += times * cycle.sent_bytes
             self.stream.open_window(self.env.now)
             self.announce()
+        # Syncs of the timer may have seen it again meanwhile.
         self._steady.forget()
+        self._certain_never = False
 
     # -- looking in --
 
