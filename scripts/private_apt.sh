@@ -18,9 +18,15 @@ open_private_apt() {
         complain "this host has no apt to fetch packages with"
         return 1
     fi
-    PRIVATE_APT=$SCRATCH/apt
-    mkdir -p "$PRIVATE_APT"/{lists/partial,cache/archives/partial,sources}
+    make_private_apt "$SCRATCH/apt"
     copy_host_sources
+    update_private_apt
+}
+
+# make_private_apt FOLDER : without sources yet.
+make_private_apt() {
+    PRIVATE_APT=$1
+    mkdir -p "$PRIVATE_APT"/{lists/partial,cache/archives/partial,sources}
     # Hooks of the host (they clean the host's caches) are not ours to run.
     cat >"$PRIVATE_APT/apt.conf" <<EOF
 Dir::State::lists "$PRIVATE_APT/lists";
@@ -36,7 +42,6 @@ Acquire::Languages "none";
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 EOF
-    update_private_apt
 }
 
 copy_host_sources() {
@@ -61,9 +66,32 @@ why_no_lists() { grep -m 1 '^[EW]:' "$PRIVATE_APT/update.log" || echo "no errors
 # add_backports : the backports suite, from the mirror and with the keys of the
 # host's own suite.
 add_backports() {
+    copy_suite "$(host_codename)-backports" "$PRIVATE_APT/sources" || return 1
+    update_private_apt
+}
+
+# open_suite_apt SUITE : an apt that knows that suite alone, from the mirror and
+# with the keys of the host's own, and takes nothing for installed.
+open_suite_apt() {
+    local sources=$SCRATCH/sources-$1
+    open_private_apt || return 1
+    mkdir -p "$sources"
+    copy_suite "$1" "$sources" || return 1
+    make_private_apt "$SCRATCH/apt-$1"
+    mv -- "$sources"/* "$PRIVATE_APT/sources/"
+    : >"$PRIVATE_APT/status"
+    printf 'Dir::State::status "%s";\n' "$PRIVATE_APT/status" >>"$PRIVATE_APT/apt.conf"
+    update_private_apt
+}
+
+# shellcheck source=/dev/null
+host_codename() (. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+
+# copy_suite SUITE FOLDER : what the host's sources say of its own suite, with
+# SUITE in its place.
+copy_suite() {
     local codename uri file
-    # shellcheck source=/dev/null
-    codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+    codename=$(host_codename)
     # shellcheck disable=SC2016 # apt expands this, not the shell
     uri=$(private apt-get indextargets --format '$(REPO_URI)' \
         'Created-By: Packages' 'Origin: Debian' "Codename: $codename" | head -n 1)
@@ -72,24 +100,23 @@ add_backports() {
         return 1
     fi
     for file in "$PRIVATE_APT"/sources/*; do
-        backports_entries "${uri%/}" "$codename" "${file##*.}" <"$file" \
-            >"$PRIVATE_APT/sources/added-${file##*/}"
+        suite_entries "${uri%/}" "$codename" "$1" "${file##*.}" <"$file" \
+            >"$2/added-${file##*/}"
     done
-    update_private_apt
 }
 
-# backports_entries URI CODENAME list|sources : copies of the entries (of either
-# of apt's formats) for that suite at that mirror, with the suite replaced.
-backports_entries() {
-    if [ "$3" = list ]; then
-        awk -v uri="$1" -v suite="$2" '
+# suite_entries URI CODENAME SUITE list|sources : copies of the entries (of either
+# of apt's formats) for CODENAME at that mirror, with SUITE in its place.
+suite_entries() {
+    if [ "$4" = list ]; then
+        awk -v uri="$1" -v suite="$2" -v wanted="$3" '
             $1 != "deb" { next }
             { for (i = 2; i < NF; i++) {
                 here = $i; sub("/$", "", here)
                 if (here == uri && $(i + 1) == suite) {
-                    $(i + 1) = suite "-backports"; print; next } } }'
+                    $(i + 1) = wanted; print; next } } }'
     else
-        awk -v RS= -v uri="$1" -v suite="$2" '
+        awk -v RS= -v uri="$1" -v suite="$2" -v wanted="$3" '
             function has(field, want,    i, j, n, words) {
                 for (i = 1; i <= lines; i++)
                     if (tolower(line[i]) ~ "^" field ":") {
@@ -103,7 +130,7 @@ backports_entries() {
               if (!has("types", "deb") || has("enabled", "no")) next
               for (i = 1; i <= lines; i++)
                   if (tolower(line[i]) ~ "^suites:")
-                      print "Suites: " suite "-backports"
+                      print "Suites: " wanted
                   else if (line[i] !~ "^#") print line[i]
               print "" }'
     fi
@@ -118,7 +145,7 @@ newest_version() {
 }
 
 # unpack_with_libraries FOLDER SUITE PACKAGE=VERSION : the package and all that
-# it needs and this host lacks.
+# it needs and apt does not take for installed.
 unpack_with_libraries() {
     local deb archives=$PRIVATE_APT/cache/archives
     if ! private apt-get -t "$2" install --download-only -y -qq \
