@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from migmodel.records.measurement import HostFacts, Measurement, Raw
-from migmodel.records.parameters import NEWEST_QEMU, SUPPORTED_QEMU
+from migmodel.records.parameters import DEFAULT_QEMU, NEWEST_QEMU, SUPPORTED_QEMU
+from migmodel.records.policy import TECHNIQUES, Policy, Technique, Tuning
 from migmodel.records.prediction import Interval, Prediction
 from migmodel.records.profile import HostProfile, Parameter
 from migmodel.records.scenario import (
-    TECHNIQUES,
     Guest,
     Limits,
     Link,
-    Policy,
+    Outage,
     Scenario,
     Workload,
 )
@@ -35,6 +35,7 @@ from migmodel.records.trace import (
 )
 
 __all__ = [
+    "DEFAULT_QEMU",
     "NEWEST_QEMU",
     "SUPPORTED_QEMU",
     "TECHNIQUES",
@@ -51,6 +52,7 @@ __all__ = [
     "Link",
     "Measurement",
     "MigrationStatus",
+    "Outage",
     "Outcome",
     "Parameter",
     "PauseGuest",
@@ -63,6 +65,8 @@ __all__ = [
     "Scenario",
     "SetParameters",
     "StartPostcopy",
+    "Technique",
     "Trace",
+    "Tuning",
     "Workload",
 ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from migmodel.records.base import Record
+from migmodel.records.clock import ClockOffset
+from migmodel.records.hardware import Hardware
+from migmodel.records.link_facts import LinkFacts
 from migmodel.records.scenario import Scenario
 from migmodel.records.trace import Trace
 
@@ -16,15 +19,15 @@ class HostFacts(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    cpus : int
-        CPUs that could be used.
+    cpus, memory_bytes : int or None
+        CPUs and memory that could be used; None where nobody noted them.
     load_before : float or None
         Busy share of all CPUs just before the guests were started, 0 to 1.
     """
 
     cpu_model: str
-    cpus: int
-    memory_bytes: int
+    cpus: int | None
+    memory_bytes: int | None
     kernel: str
     qemu_version: str
     accel: Literal["tcg", "kvm"]
@@ -41,6 +44,9 @@ class Raw(Record, frozen=True, kw_only=True):
         Monotonic time of the migrate command: the Trace's zero.
     realtime_offset_s : float
         Real time minus monotonic time then; QEMU stamps its events with real time.
+    destination_clock : ClockOffset or None
+        The destination's own real time, where it is another host's; times of events and
+        lines from there are of their arrival here, less the way at its quickest.
     queries : list
         ``[sent_s, answered_s, reply]`` of every query-migrate on the source.
     destination_queries : list
@@ -53,17 +59,22 @@ class Raw(Record, frozen=True, kw_only=True):
     cpu_samples : list
         ``[time_s, side, {thread name: CPU seconds so far}]``; the name ``process`` is
         the sum of all threads, ended ones too. Sides are source, destination, and
-        ``host`` and ``driver``: this host as a whole, and the process that drives.
+        ``host`` and ``driver``: this host as a whole, and the process that drives;
+        and ``relay``, which delays a link's bytes where there is one.
+    fault_latencies_s : list of float
+        Of a traced run: time from each post-copy fault's request to its page [s].
     """
 
     started_s: float
     realtime_offset_s: float = 0.0
+    destination_clock: ClockOffset | None = None
     queries: list[Any] = []
     destination_queries: list[Any] = []
     events: list[Any] = []
     source_console: list[Any] = []
     destination_console: list[Any] = []
     cpu_samples: list[Any] = []
+    fault_latencies_s: list[float] = []
 
 
 class Measurement(Record, frozen=True, kw_only=True):
@@ -71,20 +82,37 @@ class Measurement(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
+    destination_host : HostFacts or None
+        Where the destination ran, if not on the same host.
+    hardware : Hardware
+        What of the host each side was given.
+    link_facts : LinkFacts or None
+        What the link was found to be, where it is more than this host's own sockets.
     valid : bool
         Fit for comparing and fitting. False when the guest stopped printing, found
         corrupted pages, or QEMU died; `problems` says which.
+    traced : bool
+        QEMU logged every fault, which slows all else: only fault latencies count.
     """
 
     scenario: Scenario
     trace: Trace
     host: HostFacts
+    destination_host: HostFacts | None = None
     started_at: str
     repeat: int = 0
+    traced: bool = False
     valid: bool = True
     problems: list[str] = []
     source_argv: list[str] = []
     destination_argv: list[str] = []
     stderr_tail: str = ""
+    hardware: Hardware = Hardware()
+    link_facts: LinkFacts | None = None
     raw: Raw | None = None
     schema: int = MEASUREMENT_SCHEMA
+
+    @property
+    def tells(self) -> bool:
+        """Fit for fitting: valid, and not slowed by the tracing of faults."""
+        return self.valid and not self.traced

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from typing import Literal
 
-from migmodel.errors import InputError
 from migmodel.records.base import Record
+from migmodel.records.capabilities import check_capabilities, idle_settings
 from migmodel.records.checks import (
     require,
     require_not_negative,
     require_positive,
 )
 from migmodel.records.parameters import (
-    NEWEST_QEMU,
-    PARAMETERS,
+    DEFAULT_QEMU,
     SUPPORTED_QEMU,
-    ParameterValue,
-    check_capabilities,
+    Version,
     check_parameters,
     parse_version,
 )
-from migmodel.units import MIB, MS_PER_S, PAGE_BYTES, TIB
+from migmodel.records.policy import Policy
+from migmodel.units import GIB, MIB, PAGE_BYTES, TIB
 
 SCENARIO_SCHEMA = 1
 
-Technique = Literal["precopy", "pause", "autoconverge", "postcopy"]
-TECHNIQUES: tuple[Technique, ...] = ("precopy", "pause", "autoconverge", "postcopy")
 GuestKind = Literal["bare", "linux"]
-Touch = Literal["sweep", "study", "page"]
-Transport = Literal["unix", "tcp"]
+Touch = Literal["sweep", "study", "page", "read"]
+Content = Literal["random", "text", "zero", "delta"]
+Transport = Literal["unix", "tcp", "rdma"]
+Scope = Literal["same-host", "two-hosts"]
 MAX_VCPUS = 1024
 MAX_RAM_BYTES = 256 * TIB
-_TECHNIQUE_CAPABILITY: dict[Technique, str] = {
-    "autoconverge": "auto-converge",
-    "postcopy": "postcopy-ram",
-}
+HOST_PAGES = (PAGE_BYTES, 2 * MIB, GIB)
+LINE_BYTES = 64  # of text content; its repeated part is whole words of 8 bytes
+WORD_BYTES = 8
+_RING_ENTRIES = (1024, 65536)  # KVM's, of 16 bytes in at most 1 MiB
+_RING_SINCE: Version = (6, 1)
 
 
 class Guest(Record, frozen=True, kw_only=True):
@@ -49,11 +49,19 @@ class Guest(Record, frozen=True, kw_only=True):
     kind : {'bare', 'linux'}
         Which stress guest runs in it, or which one it resembles: `bare` leaves all
         RAM but its working set zero, `linux` brings a kernel's own pages.
+    host_page_bytes : int
+        Pages that back the RAM on both hosts: 4 KiB, 2 MiB or 1 GiB. Transparent huge
+        pages count as 4 KiB.
+    dirty_ring_size : int or None
+        Entries of KVM's dirty ring a vCPU (``-accel kvm,dirty-ring-size=``); None: KVM
+        or TCG logs in a bitmap.
     """
 
     ram_bytes: int
     vcpus: int = 1
     kind: GuestKind = "bare"
+    host_page_bytes: int = PAGE_BYTES
+    dirty_ring_size: int | None = None
 
     def __post_init__(self) -> None:
         require_positive("guest RAM", self.ram_bytes)
@@ -70,6 +78,21 @@ class Guest(Record, frozen=True, kw_only=True):
             1 <= self.vcpus <= MAX_VCPUS,
             f"vCPUs must be between 1 and {MAX_VCPUS}, not {self.vcpus}",
         )
+        require(
+            self.host_page_bytes in HOST_PAGES,
+            f"host pages have 4 KiB, 2 MiB or 1 GiB, not {self.host_page_bytes} bytes",
+        )
+        require(
+            self.ram_bytes % self.host_page_bytes == 0,
+            f"guest RAM must be whole host pages of {self.host_page_bytes} bytes",
+        )
+        ring = self.dirty_ring_size
+        least, most = _RING_ENTRIES
+        require(
+            ring is None or (least <= ring <= most and not ring & (ring - 1)),
+            f"the dirty ring has a power of two of entries, {least} to {most}, "
+            f"not {ring}",
+        )
 
 
 class Workload(Record, frozen=True, kw_only=True):
@@ -81,20 +104,40 @@ class Workload(Record, frozen=True, kw_only=True):
         Memory rewritten by all threads together [bytes]; 0 is an idle guest.
     rate_pps : float or None
         Pages written per second by all threads together; None is full speed.
-    touch : {'sweep', 'study', 'page'}
+    still_bytes : int
+        Memory beside the working set that holds data too, and is never written [bytes].
+        What a Linux guest has of its own comes on top.
+    touch : {'sweep', 'study', 'page', 'read'}
         `sweep` rewrites every byte with a new key each time, `study` XORs with one
-        fixed array (contents alternate between two), `page` writes one word a page.
+        fixed array (contents alternate between two), `page` writes one word a page,
+        `read` writes nothing.
     phase : float or None
         Where in its share each thread is when the migration begins, 0 to below 1; None:
         unknown, and it is drawn. It matters where a sweep takes longer than a pass.
+    content : {'random', 'text', 'zero', 'delta'}
+        What a page holds, before and after each touch. `random`: no two bytes are
+        related. `text`: in each line of 64 bytes the first ``64 * compressibility``
+        bytes are the same in all lines of all pages swept equally often (a touch
+        changes them all alike), the rest is random. `zero`: all bytes are zero, also
+        after a touch, which writes zeros. `delta`: random, and a touch changes only the
+        first `delta_bytes` bytes, every one of them.
+    compressibility : float or None
+        Of `text`: the repeated share of each line, a multiple of 1/8 below 1.
+    delta_bytes : int or None
+        Of `delta`: bytes that a touch changes, a multiple of 8 up to 4096.
     """
 
     working_set_bytes: int
     rate_pps: float | None = None
+    still_bytes: int = 0
     touch: Touch = "sweep"
     phase: float | None = None
+    content: Content = "random"
+    compressibility: float | None = None
+    delta_bytes: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_content()
         require(
             self.phase is None or 0 <= self.phase < 1,
             f"the phase is a fraction of a sweep, 0 to below 1, not {self.phase}",
@@ -104,12 +147,68 @@ class Workload(Record, frozen=True, kw_only=True):
             "a phase needs a paced guest: give a rate",
         )
         require_not_negative("working set", self.working_set_bytes)
+        require_not_negative("memory left still", self.still_bytes)
         require_positive("write rate", self.rate_pps, " pages/s")
+
+    def _check_content(self) -> None:
+        for name, value, owner in (
+            ("compressibility", self.compressibility, "text"),
+            ("delta bytes", self.delta_bytes, "delta"),
+        ):
+            if self.content == owner:
+                require(value is not None, f"content {owner} needs its {name}")
+            else:
+                require(value is None, f"{name} belong to content {owner} alone")
+        share, delta = self.compressibility, self.delta_bytes
+        words = LINE_BYTES // WORD_BYTES
+        require(
+            share is None or (0 <= share < 1 and (share * words).is_integer()),
+            f"the compressibility is a multiple of 1/{words} from 0 to below 1, not "
+            f"{share}",
+        )
+        require(
+            delta is None or (0 < delta <= PAGE_BYTES and delta % WORD_BYTES == 0),
+            f"delta bytes are a multiple of {WORD_BYTES} from {WORD_BYTES} to "
+            f"{PAGE_BYTES}, not {delta}",
+        )
+        require(
+            self.content in ("random", "text") or self.touch != "page",
+            f"touch page writes a random word: not with content {self.content}",
+        )
 
     @property
     def pages(self) -> int:
         """Pages in the working set."""
         return self.working_set_bytes // PAGE_BYTES
+
+    @property
+    def still_pages(self) -> int:
+        """Pages with data that are never written."""
+        return self.still_bytes // PAGE_BYTES
+
+
+class Outage(Record, frozen=True, kw_only=True):
+    """The connection breaks for good; post-copy can be recovered over a new one.
+
+    Parameters
+    ----------
+    at_s : float
+        When it breaks [s], counted as `since` says.
+    since : {'migrate', 'postcopy'}
+        From the migrate command, or from the guest's start on the destination (then it
+        never breaks if post-copy does not begin).
+    recovered_after_s : float or None
+        Time from the break until somebody recovers a paused post-copy migration [s];
+        None: nobody does.
+    """
+
+    at_s: float
+    since: Literal["migrate", "postcopy"] = "postcopy"
+    recovered_after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        require_not_negative("time of the outage", self.at_s)
+        require_not_negative("time until recovery", self.recovered_after_s)
 
 
 class Link(Record, frozen=True, kw_only=True):
@@ -117,82 +216,37 @@ class Link(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    transport : {'unix', 'tcp'}
-        Socket kind.
+    transport : {'unix', 'tcp', 'rdma'}
+        Socket kind, or RDMA.
     bandwidth_bytes_per_s : float or None
         What the link itself carries [bytes/s]; None: as much as the two hosts can
         push through it. Not QEMU's max-bandwidth, which is a policy parameter.
     rtt_s : float
         Round-trip time [s] added by the link.
+    socket_buffer_bytes : int or None
+        What the sockets hold of one connection [bytes]; None: as the host profile has
+        it.
+    scope : {'same-host', 'two-hosts'} or None
+        Whether both sides share one host's CPUs; None: as the host profile has it.
+    outage : Outage or None
+        When it breaks; None: never.
     """
 
     transport: Transport = "unix"
     bandwidth_bytes_per_s: float | None = None
     rtt_s: float = 0.0
+    socket_buffer_bytes: int | None = None
+    scope: Scope | None = None
+    outage: Outage | None = None
 
     def __post_init__(self) -> None:
         require_positive("link bandwidth", self.bandwidth_bytes_per_s, " bytes/s")
         require_not_negative("round-trip time", self.rtt_s)
-
-
-class Policy(Record, frozen=True, kw_only=True):
-    """A technique, QEMU's parameters, and when a manager steps in.
-
-    Parameters
-    ----------
-    technique : {'precopy', 'pause', 'autoconverge', 'postcopy'}
-        What makes the migration complete.
-    after_passes : int or None
-        For `pause` and `postcopy`: act when that many passes over RAM are complete.
-    parameters : dict
-        QEMU migration parameters by their own names, e.g.
-        ``{"downtime-limit": 300, "max-bandwidth": 125000000}`` in QEMU's units (ms,
-        bytes/s, %). What is absent has QEMU's default.
-    capabilities : dict
-        QEMU migration capabilities switched on or off beside the technique's own.
-    """
-
-    technique: Technique = "precopy"
-    after_passes: int | None = None
-    parameters: dict[str, ParameterValue] = {}
-    capabilities: dict[str, bool] = {}
-
-    def __post_init__(self) -> None:
+        require_positive("socket buffer", self.socket_buffer_bytes, " bytes")
         require(
-            self.technique in TECHNIQUES,
-            f"unknown policy '{self.technique}'; known are " + ", ".join(TECHNIQUES),
+            self.transport != "unix" or self.scope != "two-hosts",
+            "a unix socket ends on its host: use tcp or rdma between two hosts",
         )
-        acts = self.technique in ("pause", "postcopy")
-        if self.after_passes is not None and not acts:
-            raise InputError(
-                f"--after belongs to the policies pause and postcopy, "
-                f"not to {self.technique}"
-            )
-        require_not_negative("--after", self.after_passes)
-        own = _TECHNIQUE_CAPABILITY.get(self.technique)
-        if own is not None and self.capabilities.get(own) is False:
-            raise InputError(f"policy {self.technique} needs the capability {own}")
-        check_capabilities(self.all_capabilities)
-
-    @property
-    def all_capabilities(self) -> dict[str, bool]:
-        """The technique's own capability and those asked for beside it."""
-        own = _TECHNIQUE_CAPABILITY.get(self.technique)
-        return {**({own: True} if own else {}), **self.capabilities}
-
-    def parameter(self, name: str) -> ParameterValue:
-        """Value of a QEMU parameter: as set, else QEMU's default."""
-        return self.parameters.get(name, PARAMETERS[name].default)
-
-    @property
-    def max_bandwidth_bytes_per_s(self) -> int:
-        """QEMU's max-bandwidth [bytes/s]; 0 is unlimited."""
-        return int(self.parameter("max-bandwidth"))
-
-    @property
-    def downtime_limit_s(self) -> float:
-        """QEMU's downtime-limit [s]."""
-        return int(self.parameter("downtime-limit")) / MS_PER_S
 
 
 class Limits(Record, frozen=True, kw_only=True):
@@ -228,7 +282,7 @@ class Scenario(Record, frozen=True, kw_only=True):
     link: Link = Link()
     policy: Policy = Policy()
     limits: Limits = Limits()
-    qemu_version: str = NEWEST_QEMU
+    qemu_version: str = DEFAULT_QEMU
     name: str = ""
     schema: int = SCENARIO_SCHEMA
 
@@ -247,10 +301,39 @@ class Scenario(Record, frozen=True, kw_only=True):
             f"the working set ({self.workload.working_set_bytes} bytes) is larger "
             f"than the guest's RAM ({self.guest.ram_bytes} bytes)",
         )
+        require(
+            self.workload.still_bytes
+            <= self.guest.ram_bytes - self.workload.working_set_bytes,
+            f"the working set ({self.workload.working_set_bytes} bytes) and the memory "
+            f"left still ({self.workload.still_bytes} bytes) are larger than the "
+            f"guest's RAM ({self.guest.ram_bytes} bytes)",
+        )
         version = ".".join(map(str, self.version))
         require(
             version in SUPPORTED_QEMU,
             f"QEMU {self.qemu_version} is not modelled; supported are "
             + ", ".join(SUPPORTED_QEMU),
         )
-        check_parameters(self.policy.parameters, self.version)
+        check_parameters(self.policy.all_parameters, self.version)
+        ring = self.guest.dirty_ring_size is not None
+        require(
+            not ring or self.version >= _RING_SINCE,
+            f"QEMU {version} has no dirty ring: it needs 6.1 or newer",
+        )
+        check_capabilities(
+            self.policy.all_capabilities,
+            self.policy.all_parameters,
+            self.version,
+            self.link.transport,
+            ring,
+        )
+
+    @property
+    def idle_settings(self) -> list[str]:
+        """What QEMU accepts although it changes nothing, a line each."""
+        return idle_settings(
+            self.policy.all_capabilities,
+            self.policy.all_parameters,
+            self.version,
+            self.link.transport,
+        )

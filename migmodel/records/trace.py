@@ -7,6 +7,7 @@ from typing import Literal
 from migmodel.records.base import Record
 
 TRACE_SCHEMA = 1
+LATENCY_BUCKETS = 24
 
 Verdict = Literal["completed", "cancelled", "never", "failed"]
 
@@ -47,6 +48,25 @@ class Outcome(Record, frozen=True, kw_only=True):
         CPU seconds of the source's vCPU threads during the migration.
     source_extra_memory_bytes, destination_extra_memory_bytes : float or None
         Memory that the migration itself needs on each side (bitmaps, buffers).
+    fault_latency_mean_s : float or None
+        Mean time from a post-copy page request to the page's placement [s].
+    fault_latency_p50_s, fault_latency_p90_s, fault_latency_p99_s : float or None
+        Percentiles of it [s].
+    fault_latency_histogram : list of float or None
+        Page requests by latency, 24 buckets of microseconds: bucket N counts from 2^N
+        to below 2^(N+1), the first also what is shorter, the last what is longer (as
+        postcopy-latency-dist of QEMU 10.1).
+    postcopy_blocktime_s : float or None
+        Time in which all vCPUs stood still at missing pages (postcopy-blocktime) [s].
+    zero_pages : float or None
+        Pages sent as zero (ram.duplicate).
+    xbzrle_cache_misses, xbzrle_overflows, xbzrle_pages, xbzrle_bytes : float or None
+        As query-migrate's xbzrle-cache has them: pages not found in the cache, encoded
+        to more than a page, found, and the bytes that these became [bytes].
+    compression_ratio : float or None
+        Bytes of the pages that went through a codec / bytes that it made of them.
+    multifd_bytes : float or None
+        Bytes on multifd's channels, as the version counts them (ram.multifd-bytes).
     """
 
     verdict: Verdict
@@ -65,6 +85,19 @@ class Outcome(Record, frozen=True, kw_only=True):
     vcpu_cpu_s: float | None = None
     source_extra_memory_bytes: float | None = None
     destination_extra_memory_bytes: float | None = None
+    fault_latency_mean_s: float | None = None
+    fault_latency_p50_s: float | None = None
+    fault_latency_p90_s: float | None = None
+    fault_latency_p99_s: float | None = None
+    fault_latency_histogram: list[float] | None = None
+    postcopy_blocktime_s: float | None = None
+    zero_pages: float | None = None
+    xbzrle_cache_misses: float | None = None
+    xbzrle_overflows: float | None = None
+    xbzrle_pages: float | None = None
+    xbzrle_bytes: float | None = None
+    compression_ratio: float | None = None
+    multifd_bytes: float | None = None
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -172,3 +205,14 @@ class Trace(Record, frozen=True, kw_only=True):
     events: list[Event] = []
     load: HostLoad = HostLoad()
     schema: int = TRACE_SCHEMA
+
+    @property
+    def went_postcopy(self) -> bool:
+        """Whether it switched: it was asked for pages, or an event says so.
+
+        A guestperf report knows no requests, a Trace without details no events.
+        """
+        return bool(self.outcome.postcopy_requests) or any(
+            event.name == "MIGRATION" and event.detail == "postcopy-active"
+            for event in self.events
+        )

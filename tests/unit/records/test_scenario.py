@@ -6,7 +6,18 @@ import msgspec
 import pytest
 
 from migmodel.errors import InputError, RecordError
-from migmodel.records import Guest, Limits, Link, Policy, Scenario, Trace, Workload
+from migmodel.records import (
+    TECHNIQUES,
+    Guest,
+    Limits,
+    Link,
+    Outage,
+    Policy,
+    Scenario,
+    Trace,
+    Tuning,
+    Workload,
+)
 from migmodel.records.files import read_record, write_record
 from migmodel.units import GIB, MIB
 
@@ -28,6 +39,34 @@ WORKLOAD = Workload(working_set_bytes=256 * MIB)
         (lambda: Policy(technique="magic"), "unknown policy"),
         (lambda: Policy(technique="precopy", after_passes=1), "--after"),
         (lambda: Policy(capabilities={"teleport": True}), "teleport"),
+        (lambda: Policy(capabilities={"mapped-ram": True}), "writes a file"),
+        (
+            lambda: Policy(
+                technique="multifd-zstd", parameters={"multifd-compression": "zlib"}
+            ),
+            "means multifd-compression zstd",
+        ),
+        (lambda: Policy(technique="precopy", tuning=Tuning()), "tuning belongs to"),
+        (lambda: Tuning(steps=0), "tuning steps"),
+        (lambda: Guest(ram_bytes=GIB, host_page_bytes=8192), "host pages"),
+        (lambda: Guest(ram_bytes=GIB, dirty_ring_size=5000), "power of two"),
+        (lambda: Workload(working_set_bytes=1, content="text"), "needs its compress"),
+        (
+            lambda: Workload(working_set_bytes=1, content="text", compressibility=0.3),
+            "multiple of 1/8",
+        ),
+        (lambda: Workload(working_set_bytes=1, delta_bytes=8), "content delta alone"),
+        (
+            lambda: Workload(working_set_bytes=1, content="delta", delta_bytes=12),
+            "multiple of 8",
+        ),
+        (
+            lambda: Workload(working_set_bytes=1, content="zero", touch="page"),
+            "random word",
+        ),
+        (lambda: Link(scope="two-hosts"), "ends on its host"),
+        (lambda: Link(socket_buffer_bytes=0), "socket buffer"),
+        (lambda: Outage(at_s=-1), "outage"),
         (
             lambda: Policy(technique="postcopy", capabilities={"postcopy-ram": False}),
             "needs the capability",
@@ -60,7 +99,14 @@ def test_nonsense_is_named(make, names):
         ({"cpu-throttle-tailslow": 1}, "10.0", "on or off"),
         ({"cpu-throttle-increment": 100}, "10.0", "at most 99"),
         ({"avail-switchover-bandwidth": 1}, "8.1", "needs QEMU 8.2"),
-        ({"multifd-channels": 4}, "10.0", "does not model yet"),
+        ({"tls-creds": "tls0"}, "10.0", "does not model"),
+        ({"multifd-channels": 0}, "10.0", "at least 1"),
+        ({"multifd-compression": "lz4"}, "10.0", "one of none, zlib"),
+        ({"multifd-compression": "qatzip"}, "9.1", "qatzip needs QEMU 9.2"),
+        ({"compress-level": 1}, "9.1", "gone since QEMU 9.1"),
+        ({"xbzrle-cache-size": 1000000}, "10.0", "power of two"),
+        ({"cpu-throttle-initial": 30}, "2.6", "needs QEMU 2.7"),
+        ({"x-cpu-throttle-initial": 30}, "7.2", "gone since QEMU 2.7"),
         ({"max-cpu-throttle": 10}, "10.0", "must not be below"),
     ],
 )
@@ -72,6 +118,131 @@ def test_parameters_that_qemu_refuses_are_refused(parameters, version, names):
             policy=Policy(parameters=parameters),
             qemu_version=version,
         )
+
+
+RING = Guest(ram_bytes=GIB, dirty_ring_size=4096)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "version", "link", "words"),
+    [
+        (
+            ("postcopy-ram", "multifd"),
+            "8.1",
+            Link(),
+            "refuses postcopy-ram with multif",
+        ),
+        (("postcopy-ram", "multifd"), "10.0", Link(), "refuses postcopy-ram with mult"),
+        (("postcopy-ram", "multifd"), "8.0", Link(), None),
+        (("postcopy-ram", "multifd"), "10.1", Link(), None),
+        (("xbzrle", "multifd"), "8.1", Link(), None),
+        (("xbzrle", "multifd"), "8.2", Link(), "refuses xbzrle with multifd"),
+        (("xbzrle", "compress"), "9.0", Link(), "refuses xbzrle with compress"),
+        (("multifd", "compress"), "7.2", Link(), "refuses multifd with compress"),
+        (("compress",), "9.1", Link(), "gone since QEMU 9.1"),
+        (("postcopy-preempt",), "10.0", Link(), "without postcopy-ram"),
+        (("zero-copy-send",), "10.0", Link(), "without multifd"),
+        (("zero-copy-send", "multifd"), "10.0", Link(), None),
+        (("switchover-ack",), "10.0", Link(), "without return-path"),
+        (("dirty-limit",), "10.0", Link(), "without KVM's dirty ring"),
+        (("multifd",), "2.6", Link(), "multifd needs QEMU 4.0"),
+        (("multifd",), "7.2", Link(transport="rdma"), "over rdma"),
+        (("postcopy-ram",), "10.0", Link(transport="rdma"), None),
+        (("postcopy-ram",), "10.1", Link(transport="rdma"), "over rdma"),
+        (("auto-converge", "xbzrle"), "10.0", Link(), None),
+    ],
+)
+def test_what_a_version_refuses_is_refused_with_its_reason(
+    capabilities, version, link, words
+):
+    def make():
+        return Scenario(
+            guest=GUEST,
+            workload=WORKLOAD,
+            link=link,
+            policy=Policy(capabilities=dict.fromkeys(capabilities, True)),
+            qemu_version=version,
+        )
+
+    if words is None:
+        assert make().policy.has(capabilities[0])
+        return
+    with pytest.raises(InputError, match=words) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_dirty_limit_and_auto_converge_exclude_each_other():
+    policy = Policy(technique="dirtylimit", capabilities={"auto-converge": True})
+    with pytest.raises(InputError, match="refuses dirty-limit with auto-converge"):
+        Scenario(guest=RING, workload=WORKLOAD, policy=policy)
+
+
+def test_a_dirty_ring_needs_a_qemu_that_has_it():
+    with pytest.raises(InputError, match=r"6\.1 or newer"):
+        Scenario(guest=RING, workload=WORKLOAD, qemu_version="2.6")
+
+
+@pytest.mark.parametrize(
+    ("policy", "version", "words"),
+    [
+        (Policy(parameters={"multifd-channels": 4}), "10.0", "without multifd"),
+        (Policy(parameters={"announce-step": 50}), "10.0", "changes none"),
+        (Policy(capabilities={"release-ram": True}), "10.0", "changes none"),
+        (
+            Policy(technique="multifd-zstd", parameters={"multifd-zstd-level": 5}),
+            "8.2",
+            "level 1 stays",
+        ),
+        (
+            Policy(technique="multifd-zstd", parameters={"multifd-zlib-level": 5}),
+            "10.0",
+            "does nothing with multifd-compression zstd",
+        ),
+        (
+            Policy(technique="xbzrle", capabilities={"multifd": True}),
+            "8.1",
+            "xbzrle does nothing with multifd",
+        ),
+    ],
+)
+def test_what_is_accepted_but_does_nothing_is_told(policy, version, words):
+    scenario = Scenario(
+        guest=GUEST, workload=WORKLOAD, policy=policy, qemu_version=version
+    )
+    assert [line for line in scenario.idle_settings if words in line]
+
+
+def test_effective_settings_are_not_told():
+    policy = Policy(
+        technique="multifd-zstd",
+        parameters={"multifd-zstd-level": 5, "multifd-channels": 4},
+        capabilities={"auto-converge": True},
+    )
+    described = Scenario(guest=GUEST, workload=WORKLOAD, policy=policy)
+    assert described.idle_settings == []
+    assert described.policy.all_parameters["multifd-compression"] == "zstd"
+
+
+def test_an_old_version_has_its_own_default():
+    assert Policy().parameter("max-bandwidth", (2, 6)) == 32 * MIB
+    assert Policy().parameter("max-bandwidth", (7, 2)) == 128 * MIB
+
+
+def test_a_file_of_the_first_techniques_is_still_read(tmp_path):
+    path = tmp_path / "old.json"
+    path.write_text(
+        '{"guest":{"ram_bytes":1073741824,"vcpus":1,"kind":"bare"},'
+        '"workload":{"working_set_bytes":0,"rate_pps":null,"touch":"sweep",'
+        '"phase":null},"link":{"transport":"unix","bandwidth_bytes_per_s":null,'
+        '"rtt_s":0.0},"policy":{"technique":"pause","after_passes":2,"parameters":{},'
+        '"capabilities":{}},"limits":{},"qemu_version":"9.0","name":"","schema":1}'
+    )
+    assert read_record(path, Scenario).policy.after_passes == 2
+
+
+def test_techniques_are_named_once():
+    assert len(set(TECHNIQUES)) == len(TECHNIQUES)
 
 
 def test_a_scenario_survives_a_file(tmp_path):
