@@ -15,8 +15,47 @@ net/unix/af_unix.c, unix_writable), so that they work in turns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 _STEPS = 40  # bisection: 2**-40 of a core
+_LEAST_S = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Threads that work beside the migration thread, a page each at a time.
+
+    Attributes
+    ----------
+    source, destination : int
+        Threads on each side.
+    source_s, destination_s : float
+        CPU time a page of one of them [s].
+    overlap : float or None
+        Each source thread has a destination thread at the other end of a socket, which
+        works at the same time so far (0 to 1); None: the two have nothing to do with
+        each other.
+    handoff_s : float
+        Time a page in which neither end of a channel works [s].
+    """
+
+    source: int
+    destination: int
+    source_s: float
+    destination_s: float
+    overlap: float | None = None
+    handoff_s: float = 0.0
+
+    @property
+    def free_rate_pps(self) -> float:
+        """Pages/s of all of them with a CPU whenever one is wanted."""
+        if self.overlap is None:
+            source = self.source / max(self.source_s, _LEAST_S)
+            return min(source, self.destination / max(self.destination_s, _LEAST_S))
+        longer = max(self.source_s, self.destination_s)
+        shorter = min(self.source_s, self.destination_s)
+        page_s = longer + (1 - self.overlap) * shorter + self.handoff_s
+        return self.source / max(page_s, _LEAST_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +72,8 @@ class Pipeline:
         0: the two work in turns; 1: at the same time.
     handoff_s : float
         Time a page in which neither works: each waits for the other to wake up [s].
+    channels : Channels or None
+        Threads that take part of the work.
     """
 
     source_s: float
@@ -40,16 +81,44 @@ class Pipeline:
     page_rate_limit: float
     overlap: float = 1.0
     handoff_s: float = 0.0
+    channels: Channels | None = None
+
+    @property
+    def source_cpu_s(self) -> float:
+        """CPU time a page of all threads on the source [s]."""
+        beside = self.channels.source_s if self.channels else 0.0
+        return self.source_s + beside
+
+    @property
+    def destination_cpu_s(self) -> float:
+        """CPU time a page of all threads on the destination [s]."""
+        beside = self.channels.destination_s if self.channels else 0.0
+        return self.destination_s + beside
 
     @property
     def free_rate_pps(self) -> float:
         """Pages/s with a CPU whenever one is wanted, within the link's limit."""
+        if self.channels is not None:
+            return min(self._main_rate_pps, self.channels.free_rate_pps)
+        return self._main_rate_pps
+
+    @property
+    def _main_rate_pps(self) -> float:
         longer = max(self.source_s, self.destination_s)
         shorter = min(self.source_s, self.destination_s)
         page_s = longer + (1 - self.overlap) * shorter + self.handoff_s
         return min(1 / page_s, self.page_rate_limit)
 
+    def source_rate_pps(self, level: float) -> float:
+        """Pages/s when each thread of the source gets at most this share of a CPU."""
+        rate = min(level, 1.0) / self.source_s
+        if self.channels is not None and self.channels.source_s:
+            threads = self.channels.source * min(level, 1.0)
+            rate = min(rate, threads / self.channels.source_s)
+        return rate
 
+
+@lru_cache(maxsize=4096)
 def share_cpus(
     source_cpus: float,
     vcpu_demand: float,
@@ -81,20 +150,22 @@ def share_cpus(
         return min(vcpu_demand, source_cpus / max(vcpus, 1)), 0.0
 
     free = pipeline.free_rate_pps
-    loader_s = pipeline.destination_s if same_host else 0.0
+    source_s = pipeline.source_cpu_s
+    loader_s = pipeline.destination_cpu_s if same_host else 0.0
     if loader_s:
-        # Half of the CPUs, or what the source leaves of them; one thread, one CPU.
-        rest = source_cpus - vcpus * vcpu_demand - free * pipeline.source_s
-        loader_cpus = min(max(source_cpus / 2, rest), 1.0)
+        # Half of the CPUs, or what the source leaves of them; a thread has one CPU.
+        rest = source_cpus - vcpus * vcpu_demand - free * source_s
+        loaders = 1.0 + (pipeline.channels.destination if pipeline.channels else 0)
+        loader_cpus = min(max(source_cpus / 2, rest), loaders)
         free = min(free, loader_cpus / loader_s)
 
     def page_rate(level: float) -> float:
-        return min(free, min(level, 1.0) / pipeline.source_s)
+        return min(free, pipeline.source_rate_pps(level))
 
     def wanted(level: float) -> float:
         rate = page_rate(level)
         cores = vcpus * min(vcpu_demand, level)
-        return cores + rate * (pipeline.source_s + loader_s)
+        return cores + rate * (source_s + loader_s)
 
     if wanted(1.0) <= source_cpus:
         return vcpu_demand, page_rate(1.0)

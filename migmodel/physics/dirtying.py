@@ -20,7 +20,7 @@ def swept_fraction(
     lengths: Array,
     share_pages: float,
     armed: Array | float,
-    written: float,
+    written: Array | float,
 ) -> Array:
     """Fraction of each segment written since `armed` by a thread that sweeps.
 
@@ -32,7 +32,7 @@ def swept_fraction(
         Pages in the share.
     armed : float or ndarray, shape (n,)
         The thread's position when the segment was last protected [pages].
-    written : float
+    written : float or ndarray, shape (n,)
         Its position now [pages].
 
     Returns

@@ -8,6 +8,16 @@ slower one faults once and then finds its pages there.
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from migmodel.units import US_PER_S
+
+LATENCY_BUCKETS = 24  # of QEMU 10.1: bucket N from 2^N to 2^(N+1) us
+_GRID_PER_BUCKET = 16
+
 
 def front_rate_pps(
     stream_pps: float, fault_s: float, request_pages: float, fronts: int
@@ -33,3 +43,89 @@ def front_rate_pps(
     """
     share = stream_pps / fronts
     return request_pages / (request_pages / share + fault_s)
+
+
+def pages_a_request(follow_pages: float, fault_s: float, stall_s: float) -> float:
+    """Pages that come for one request when a stall lasts another time than `fault_s`.
+
+    The stream goes on while the thread stands still: what comes beside the page itself
+    is in proportion to the stall.
+    """
+    if fault_s <= 0 or stall_s == fault_s:
+        return follow_pages
+    return 1.0 + (follow_pages - 1.0) * stall_s / fault_s
+
+
+def dispersed_share(missing_pages: float, share_pages: float) -> float:
+    """How often the next page of a sweep is missing, of those that are."""
+    return min(missing_pages / max(share_pages, 1.0), 1.0)
+
+
+class FaultLatencies:
+    """Latencies of page requests: a mixture of log-normal kinds, by their means.
+
+    Parameters
+    ----------
+    sd : float
+        Standard deviation of the logarithm within a kind: scheduling and the place
+        within a batch.
+    """
+
+    def __init__(self, sd: float) -> None:
+        self._sd = sd
+        self._kinds: list[tuple[float, float]] = []
+
+    def add(self, count: float, mean_s: float) -> None:
+        """Add requests of one kind."""
+        if count > 0:
+            self._kinds.append((count, max(mean_s, 1e-9)))
+
+    @property
+    def count(self) -> float:
+        """Requests."""
+        return sum(count for count, _ in self._kinds)
+
+    @property
+    def mean_s(self) -> float | None:
+        """Mean latency [s]; None without any."""
+        if not self._kinds:
+            return None
+        return sum(count * mean for count, mean in self._kinds) / self.count
+
+    def below(self, latency_s: float) -> float:
+        """Requests faster than that."""
+        total = 0.0
+        for count, mean in self._kinds:
+            if self._sd == 0:
+                total += count * (mean <= latency_s)
+                continue
+            # The mean of a log-normal is exp(median's log + sd^2 / 2).
+            middle = math.log(mean) - self._sd**2 / 2
+            z = (math.log(latency_s) - middle) / self._sd
+            total += count * 0.5 * math.erfc(-z / math.sqrt(2))
+        return total
+
+    def histogram(self) -> list[float] | None:
+        """Requests in each bucket of postcopy-latency-dist; None without any."""
+        if not self._kinds:
+            return None
+        edges = [2.0**bucket / US_PER_S for bucket in range(1, LATENCY_BUCKETS)]
+        below = [0.0, *(self.below(edge) for edge in edges), self.count]
+        return [high - low for low, high in pairwise(below)]
+
+    def percentile_s(self, share: float) -> float | None:
+        """Latency that this share of requests stays below [s]; None without any."""
+        if not self._kinds:
+            return None
+        steps = LATENCY_BUCKETS * _GRID_PER_BUCKET
+        exponents = np.linspace(-4.0, LATENCY_BUCKETS, steps)
+        low, high = 0, steps - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.below(2.0 ** float(exponents[middle]) / US_PER_S) < (
+                share * self.count
+            ):
+                low = middle + 1
+            else:
+                high = middle
+        return float(2.0 ** float(exponents[low]) / US_PER_S)

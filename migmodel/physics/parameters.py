@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from migmodel.errors import InputError
+from migmodel.physics.technique_parameters import TECHNIQUE_PARAMETERS, ParameterSpec
 from migmodel.records import HostProfile
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterSpec:
-    """One parameter of a `HostProfile`: what it means and where it can lie."""
-
-    meaning: str
-    lower: float
-    upper: float
-
 
 PARAMETERS: dict[str, ParameterSpec] = {
     "page_source_s": ParameterSpec(
@@ -45,10 +36,13 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "time in which neither side works, at each flush of the stream", 0, 1e-3
     ),
     "crowded_flush_s": ParameterSpec(
-        "more of it when vCPUs leave no CPU idle for whoever wakes up", 0, 1e-2
+        "more of it for each end of the stream that has no CPU to itself", 0, 1e-2
     ),
     "window_source_s": ParameterSpec(
         "CPU time of the migration thread for a window, beside its pages", 0, 0.05
+    ),
+    "window_destination_s": ParameterSpec(
+        "CPU time of the destination for a window, beside its pages", 0, 0.05
     ),
     "link_bytes_per_s": ParameterSpec("what the connection carries at most", 1e5, 1e12),
     "socket_buffer_bytes": ParameterSpec(
@@ -125,7 +119,18 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "noise_window_sd": ParameterSpec(
         "relative spread of the bandwidth of one 100 ms window", 0, 1
     ),
+    **TECHNIQUE_PARAMETERS,
 }
+
+
+def with_defaults(values: Mapping[str, float]) -> dict[str, float]:
+    """Fill in what a profile made before a technique was known does not say."""
+    filled = dict(values)
+    for name, spec in PARAMETERS.items():
+        if name not in filled and spec.default is not None:
+            default = spec.default
+            filled[name] = filled[default] if isinstance(default, str) else default
+    return filled
 
 
 def check_profile(profile: HostProfile) -> None:
@@ -137,6 +142,8 @@ def check_profile(profile: HostProfile) -> None:
         Names the parameter.
     """
     for name, spec in PARAMETERS.items():
+        if spec.default is not None and name not in profile.parameters:
+            continue
         value = profile[name]
         if not spec.lower <= value <= spec.upper:
             raise InputError(

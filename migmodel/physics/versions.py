@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 Version = tuple[int, int]
+MultifdCount = Literal["queued", "data", "wire"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,38 @@ class Behaviour:
         Post-copy's rest below the threshold ignores max-postcopy-bandwidth
         (up to 10.0).
     throttle_hits : int
-        Periods above the trigger threshold that it takes for one throttle step.
+        Periods above the trigger threshold that it takes for one throttle step: the
+        counter is compared before it is raised in 2.6 (migration/ram.c), so three.
+    manual_protect : bool
+        KVM's log is cleared chunk by chunk as pages are sent (accel/kvm/kvm-all.c,
+        since 5.0); before, fetching the log protects every dirty page again.
+    postcopy_first : bool
+        A requested post-copy begins even if the rest would fit the downtime limit
+        (migration_iteration_run, since 10.1).
+    syncs_each_iterate : bool
+        With postcopy-ram on, the bitmap is synced at every iterate call (seen with
+        11.1).
+    postcopy_recovers : bool
+        A broken post-copy is paused and can be recovered (since 2.12); before, the
+        guest is lost.
+    preempt_jumps : bool
+        With preempt the background stream goes on behind the last urgent page
+        (migration/ram.c, page hint, since 10.1).
+    rdma_is_limited : bool
+        The limiter counts what RDMA writes (since 8.2); before, only the stream beside
+        it, so that RDMA runs at the link's speed.
+    multifd_counts : {'queued', 'data', 'wire'}
+        What multifd adds to the bytes that the limiter and the threshold see: pages
+        and header when queued, whatever they are compressed to (up to 8.0); what was
+        written without the header (8.1); what was written (since 8.2).
+    multifd_syncs_each_iterate : bool
+        All channels are drained after every iterate call (up to 8.0); later once a
+        scan of RAM.
+    multifd_finds_zeros : bool
+        The channels look for zero pages and list them in their packets (since 9.0);
+        before, the migration thread does and sends them itself.
+    multifd_levels : bool
+        Levels set by migrate-set-parameters are used (since 9.0).
     """
 
     counts_at_flush: bool
@@ -33,13 +66,37 @@ class Behaviour:
     completes_at_equal: bool
     postcopy_tail_unlimited: bool
     throttle_hits: int = 2
+    manual_protect: bool = True
+    postcopy_first: bool = False
+    syncs_each_iterate: bool = False
+    postcopy_recovers: bool = True
+    preempt_jumps: bool = False
+    rdma_is_limited: bool = True
+    multifd_counts: MultifdCount = "wire"
+    multifd_syncs_each_iterate: bool = False
+    multifd_finds_zeros: bool = True
+    multifd_levels: bool = True
 
 
 def behaviour(version: Version) -> Behaviour:
     """Rules of a QEMU version, given as (major, minor)."""
+    counts: MultifdCount = "wire"
+    if version <= (8, 1):
+        counts = "data" if version == (8, 1) else "queued"
     return Behaviour(
         counts_at_flush=version >= (8, 2),
         periodic_sync=version >= (9, 2),
         completes_at_equal=version >= (10, 1),
         postcopy_tail_unlimited=version <= (10, 0),
+        throttle_hits=3 if version <= (2, 6) else 2,
+        manual_protect=version >= (5, 0),
+        postcopy_first=version >= (10, 1),
+        syncs_each_iterate=version >= (11, 1),
+        postcopy_recovers=version >= (2, 12),
+        preempt_jumps=version >= (10, 1),
+        rdma_is_limited=version >= (8, 2),
+        multifd_counts=counts,
+        multifd_syncs_each_iterate=version <= (8, 0),
+        multifd_finds_zeros=version >= (9, 0),
+        multifd_levels=version >= (9, 0),
     )

@@ -11,6 +11,11 @@ from migmodel.units import PAGE_BYTES
 PAGE_HEADER_BYTES = 8  # page offset and flags, same RAM block as the page before
 NORMAL_PAGE_BYTES = PAGE_HEADER_BYTES + PAGE_BYTES
 ZERO_PAGE_BYTES = PAGE_HEADER_BYTES + 1
+COMPRESSED_HEADER_BYTES = PAGE_HEADER_BYTES + 4  # and the length
+BUFFER_BYTES = 32 * 1024  # QEMUFile's own: what is not sent by reference
+# Of an Ethernet frame of 1514 bytes TCP carries 1448 (IPv4, with timestamps).
+TCP_SHARE = 1448 / 1514
+TCP_BUFFER_BYTES = 4 << 20
 ITERATE_BYTES = 18  # section header 5, EOS 8, footer 5 of each iterate call
 FLUSH_PAGES = 32  # 64 iovecs, two a page: header and body
 FLUSH_ZERO_PAGES = 3640  # 32 KiB of headers
@@ -23,10 +28,11 @@ WINDOWS_PER_S = 10  # XFER_LIMIT_RATIO
 
 def window_pages(
     max_bandwidth_bytes_per_s: int,
-    page_bytes: int,
-    flush_pages: int,
+    page_bytes: float,
+    flush_pages: float,
     used_bytes: float = 0.0,
     unflushed_pages: float = 0.0,
+    ahead_pages: float = 0.0,
 ) -> float:
     """Pages that a 100 ms window still sends before the limiter stops it.
 
@@ -46,6 +52,8 @@ def window_pages(
         What the window has sent already [bytes].
     unflushed_pages : float
         Pages of these that wait for the flush and are not counted yet.
+    ahead_pages : float
+        Pages that other threads have in hand when the limiter stops, and send.
 
     Returns
     -------
@@ -59,4 +67,4 @@ def window_pages(
     if left < 0:
         return 0.0
     flushes = left // (flush_pages * page_bytes) + 1
-    return float(flushes * flush_pages - unflushed_pages)
+    return float(flushes * flush_pages - unflushed_pages + ahead_pages)

@@ -1,0 +1,72 @@
+"""Codecs, XBZRLE's encoding and packets: known sizes, limits, order."""
+
+from __future__ import annotations
+
+import pytest
+
+from migmodel.physics import multifd, xbzrle
+from migmodel.physics.codecs import codec_cost
+from migmodel.physics.technique_parameters import TECHNIQUE_PARAMETERS
+from migmodel.units import PAGE_BYTES
+
+VALUES = {
+    name: float(spec.default)
+    for name, spec in TECHNIQUE_PARAMETERS.items()
+    if not isinstance(spec.default, str) and spec.default is not None
+}
+
+
+@pytest.mark.parametrize("codec", ["zlib", "zstd", "qatzip", "qpl", "uadk"])
+def test_random_content_stays_and_repeated_content_goes(codec):
+    sizes = [
+        codec_cost(VALUES, codec, 1, share).page_bytes for share in (0, 0.25, 0.5, 0.75)
+    ]
+    assert sizes[0] == PAGE_BYTES
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("share", "size"), [(0.25, 3213), (0.5, 2181), (0.75, 1152), (0.875, 631)]
+)
+def test_zlib_leaves_what_it_leaves(share, size):
+    """Sizes that zlib 1.2.13 gave at level 1 for such content."""
+    assert codec_cost(VALUES, "zlib", 1, share).page_bytes == pytest.approx(
+        size, rel=0.03
+    )
+
+
+def test_between_two_levels_time_lies_between_theirs():
+    times = [codec_cost(VALUES, "zlib", level, 0.5).encode_s for level in (1, 3, 6, 9)]
+    assert times == sorted(times)
+    assert times[0] == pytest.approx(VALUES["zlib_1_text_s"])
+    assert times[2] == pytest.approx(VALUES["zlib_6_text_s"])
+
+
+def test_level_0_of_zlib_copies():
+    stored = codec_cost(VALUES, "zlib", 0, 0.5)
+    assert stored.page_bytes == PAGE_BYTES
+    assert stored.encode_s < codec_cost(VALUES, "zlib", 1, 0.5).encode_s
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "size"),
+    [(0, 8, 10), (0, 127, 129), (0, 128, 131), (300, 8, 11), (200, 200, 204)],
+)
+def test_a_run_is_its_bytes_and_two_lengths(start, length, size):
+    assert xbzrle.run_bytes(start, length) == size
+
+
+def test_only_a_page_changed_nearly_wholly_overflows():
+    assert xbzrle.overflows(PAGE_BYTES)
+    assert not xbzrle.overflows(PAGE_BYTES // 2)
+
+
+def test_a_packet_is_525632_bytes():
+    page = multifd.counted_page_bytes(PAGE_BYTES, "wire")
+    assert page * multifd.PACKET_PAGES == 525_632
+
+
+def test_what_versions_count_of_a_compressed_page():
+    assert multifd.counted_page_bytes(100.0, "queued") == PAGE_BYTES + 10.5
+    assert multifd.counted_page_bytes(100.0, "data") == 100.0
+    assert multifd.counted_page_bytes(100.0, "wire") == 110.5
