@@ -37,8 +37,26 @@ class Sweeper:
     starts: Array = field(default_factory=lambda: np.empty(0))
     lengths: Array = field(default_factory=lambda: np.empty(0))
 
+    def first_sweep(
+        self, run_s: float, page_s: float, first_write_s: float
+    ) -> tuple[float, float]:
+        """Pages that cost a first write in a run of `run_s`, and their share of it.
+
+        Of a paced thread (0, 0): its pace hides where in the run they are.
+        """
+        left = max(self.armed + self.share_pages - self.written, 0.0)
+        if self.pace_pps is not None or left <= 0 or run_s <= 0:
+            return 0.0, 0.0
+        pages = min(left, run_s / (page_s + first_write_s))
+        return pages, min(pages * (page_s + first_write_s) / run_s, 1.0)
+
     def advance(
-        self, seconds: float, run_s: float, page_s: float, first_write_s: float
+        self,
+        seconds: float,
+        run_s: float,
+        page_s: float,
+        first_write_s: float,
+        asleep_s: float = 0.0,
     ) -> float:
         """Run for a while; pages written.
 
@@ -52,6 +70,8 @@ class Sweeper:
             Time for a page while it runs [s].
         first_write_s : float
             Extra time for the first write to a protected page [s].
+        asleep_s : float
+            How long it has been asleep at the end; it cannot keep its pace there [s].
         """
         begin = self.written
         slow_s = page_s + first_write_s
@@ -63,7 +83,8 @@ class Sweeper:
         else:
             # Its pace sets a goal; what it was kept from it catches up.
             self.owed += self.pace_pps * seconds
-            self.written = min(self.owed, reach)
+            due = max(self.owed - self.pace_pps * asleep_s, begin)
+            self.written = min(due, reach)
         return self.written - begin
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from migmodel.physics.parameters import with_defaults
 from migmodel.physics.sync import SyncCost
+from migmodel.physics.technique_parameters import TECHNIQUE_PARAMETERS
 from migmodel.records import HostProfile, Scenario
+from migmodel.units import PAGE_BYTES
 
 
 @dataclass(slots=True)
@@ -71,10 +74,15 @@ class Host:
 
         All threads together are limited by the host's memory bandwidth.
         """
-        touch = scenario.workload.touch
+        workload = scenario.workload
+        touch = workload.touch
+        if touch in ("page", "read"):
+            return self["page_touch_s"]
         alone = self[f"{touch}_touch_s"]
-        if touch == "page":
-            return alone
+        if workload.delta_bytes is not None:
+            # A touch of a few bytes lies between one word and all of the page.
+            part = workload.delta_bytes / PAGE_BYTES
+            return self["page_touch_s"] + part * (alone - self["page_touch_s"])
         return max(alone, scenario.guest.vcpus / self["memory_pages_per_s"])
 
 
@@ -91,7 +99,9 @@ def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> H
     rng : Generator or None
         None: nominal values.
     """
-    values = {name: item.value for name, item in profile.parameters.items()}
+    values = with_defaults(
+        {name: item.value for name, item in profile.parameters.items()}
+    )
     noise = Noise()
     if rng is not None:
         _draw_fitted(profile, values, rng)
@@ -123,10 +133,12 @@ _RUN_COSTS = frozenset(
         "flush_handoff_s",
         "crowded_flush_s",
         "window_source_s",
+        "window_destination_s",
         "stop_s",
         "switch_s",
         "postcopy_switch_s",
         "discard_page_s",
+        *(name for name in TECHNIQUE_PARAMETERS if name.endswith("_s")),
     }
 )
 

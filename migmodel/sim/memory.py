@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ class PageKind(IntEnum):
     NORMAL = 0  # the destination has an older copy
     FRESH = 1  # never sent before: the destination must find memory for it
     ZERO = 2
+
+
+_NORMAL = int(PageKind.NORMAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Memory:
             begin = self.length.cumsum() - self.length
             self._chunk = (begin / chunk_pages).astype(np.int64)
         self.protected_at: Array | float = 0.0
+        # What a technique makes of the pages of the next walk; None: their own kind.
+        self.walk_kind: NDArray[np.int64] | None = None
         self._cursor = 0
         self._mixed = True  # some set pages are not NORMAL
         self.begin_walk()
@@ -101,29 +107,42 @@ class Memory:
         self._cumulative: Array = weight.cumsum()
         self._total = float(self._cumulative[-1])
         self._sent = 0.0
-        self._runs = [(self._total, PageKind.NORMAL)]
-        if self._mixed:
-            self._runs = self._kind_runs()
+        self._runs: list[tuple[float, int]] = [(self._total, _NORMAL)]
+        if self.walk_kind is not None:
+            self._runs = self._kind_runs(self.walk_kind)
+        elif self._mixed:
+            self._runs = self._kind_runs(self.kind)
 
-    def _kind_runs(self) -> list[tuple[float, PageKind]]:
+    def _kind_runs(self, kinds: NDArray[Any]) -> list[tuple[float, int]]:
         """Ends of runs of one page kind, as cumulative set pages of the walk."""
-        kind = np.roll(self.kind, -self._cursor)
+        kind = np.roll(kinds, -self._cursor)
         ends = np.flatnonzero(kind[1:] != kind[:-1])
-        runs = [(float(self._cumulative[end]), PageKind(kind[end])) for end in ends]
-        runs.append((self._total, PageKind(kind[-1])))
+        runs = [(float(self._cumulative[end]), int(kind[end])) for end in ends]
+        runs.append((self._total, int(kind[-1])))
         return runs
+
+    def walk(self) -> tuple[NDArray[np.int64], Array, Array, float]:
+        """Order of the segments, set pages before and in each, and those sent."""
+        order = np.roll(np.arange(len(self.dirty)), -self._cursor)
+        weight = (self.dirty * self.length)[order]
+        return order, self._cumulative - weight, weight, self._sent
+
+    def set_pages_ahead(self) -> Array:
+        """Set pages that a walk from the cursor sends before each segment."""
+        weight = np.roll(self.dirty * self.length, -self._cursor)
+        return np.roll(weight.cumsum() - weight, self._cursor)
 
     @property
     def pending_pages(self) -> float:
         """Set pages."""
         return max(self._total - self._sent, 0.0)
 
-    def next_run(self) -> tuple[float, PageKind]:
+    def next_run(self) -> tuple[float, int]:
         """Set pages ahead of the cursor that are of one kind, and their kind."""
         for end, kind in self._runs:
             if end - self._sent > 1e-6:
                 return end - self._sent, kind
-        return 0.0, PageKind.NORMAL
+        return 0.0, _NORMAL
 
     def take(self, pages: float) -> None:
         """Send so many set pages, in order."""
@@ -182,6 +201,21 @@ class Memory:
         fresh = written * (1.0 - dirty)
         dirty += fresh
         return float(np.dot(fresh, self.length[share]))
+
+    def round_up(self, host_pages: float) -> None:
+        """Set every page of a host page of which one is set (post-copy discards all).
+
+        Set pages of a segment lie together: fronts are sharp.
+        """
+        if host_pages <= 1:
+            return
+        whole = self.length >= host_pages
+        pages = self.dirty * self.length
+        rounded = np.ceil(pages / host_pages - 1e-9) * host_pages
+        self.dirty[whole] = np.minimum(rounded / self.length, 1.0)[whole]
+        page = ((self.length.cumsum() - self.length) / host_pages).astype(np.int64)
+        some = np.bincount(page, pages * ~whole) > 0
+        self.dirty[~whole & some[page]] = 1.0
 
     def reset_cursor(self) -> None:
         """Start over at the first page, as at the post-copy switch."""

@@ -7,12 +7,14 @@ migration/ram.c (migration_bitmap_sync). Equations M5 to M10 of docs/model.md.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from migmodel.managers.passes import PassCounter
 from migmodel.physics import wire
 from migmodel.records import Scenario
+from migmodel.records.policy import ACTING
 from migmodel.sim.host import Host
 from migmodel.sim.machine import Machine
 from migmodel.sim.period import Period
@@ -21,7 +23,13 @@ from migmodel.sim.recorder import Recorder
 from migmodel.sim.settings import Settings
 from migmodel.sim.steady import Steady, SyncMark
 from migmodel.sim.stream import Stream
+from migmodel.sim.xbzrle import make_cache
 from migmodel.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from migmodel.sim.postcopy import Push
+
+TUNING_POLL_S = 1.0  # after the last step of tuning, until it shows
 
 Process = Generator[simpy.Event, Any, None]
 
@@ -33,15 +41,24 @@ class Migration:
     `settle` first, change what they must, and `poke` the thread to plan anew.
     """
 
-    def __init__(self, scenario: Scenario, host: Host, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        host: Host,
+        recorder: Recorder,
+        env: simpy.Environment,
+    ) -> None:
         self.scenario = scenario
         self.host = host
         self.recorder = recorder
-        self.env = simpy.Environment()
+        self.env = env
         self.settings = Settings(scenario)
         self.machine = Machine(scenario, host, recorder)
         self.memory = self.machine.memory
         self.stream = Stream(scenario, host, self.machine, self.settings)
+        self.cache = make_cache(
+            scenario, host, self.settings, self.stream.costs, self.machine
+        )
         self.period = Period(self.settings, self.machine.throttle)
         self.status = "setup"
         self.reason = ""
@@ -51,6 +68,11 @@ class Migration:
         self.end_s: float | None = None
         self.downtime_reported_s: float | None = None
         self.postcopy_requests: int | None = None
+        self.push: Push | None = None
+        outage = scenario.link.outage
+        self.breaks_at_s: float | None = None
+        if outage is not None and outage.since == "migrate":
+            self.breaks_at_s = outage.at_s
         self.postcopy_requested = False
         self.paused_by_manager = False
         self.repeats_until_s = 0.0
@@ -59,10 +81,37 @@ class Migration:
         self.changed = self.env.event()
         self._steady = Steady()
         self._certain_never = False
+        self._passes = PassCounter() if self.stream.syncs_each_iterate else None
+        self._marked_pass = 0
         self._pass_index = 1
         self._pass_start_s = 0.0
         self._pass_pending = 0.0
         self._pass_bytes = 0.0
+
+    @property
+    def passes(self) -> int:
+        """The pass that is running; where QEMU counts calls, as managers count it."""
+        if self._passes is None:
+            return self.sync_count
+        return self._passes.count + (self.stop_s is not None)
+
+    @property
+    def socket_buffer_bytes(self) -> float:
+        """What the sockets of one connection hold."""
+        given = self.scenario.link.socket_buffer_bytes
+        return self.host["socket_buffer_bytes"] if given is None else given
+
+    def note_resume(self) -> None:
+        """The guest runs on the destination in post-copy."""
+        outage = self.scenario.link.outage
+        if outage is not None and outage.since == "postcopy":
+            self.breaks_at_s = self.env.now + outage.at_s
+
+    def fail(self, reason: str) -> None:
+        """It has failed, with nothing left to do."""
+        self.status = "failed"
+        self.reason = reason
+        self.end_s = self.env.now
 
     @property
     def pending_bytes(self) -> float:
@@ -82,7 +131,7 @@ class Migration:
         from migmodel.sim.switch import complete, run_postcopy
 
         crowded = self.machine.crowding * self.host["crowded_sync_s"]
-        yield from self.hold(self.host["setup_s"] + crowded)
+        yield from self.hold(self.host["setup_s"] + crowded + self._pinning_s)
         self.setup_time_s = self.env.now
         self._begin()
         while self.status == "active":
@@ -90,7 +139,9 @@ class Migration:
                 yield from self._sync()
                 if self.status != "active":
                     return
-            if self.pending_bytes == 0 or self.below_threshold():
+            first = self.postcopy_requested and self.settings.rules.postcopy_first
+            fits = self.pending_bytes == 0 or self.below_threshold()
+            if fits and not first:
                 yield from complete(self)
             elif self.postcopy_requested:
                 yield from run_postcopy(self)
@@ -99,6 +150,8 @@ class Migration:
                 yield from self._never()
             else:
                 yield from self._iterate()
+                if self.stream.syncs_each_iterate and self.status == "active":
+                    yield from self._sync(self.stream.iterates)
 
     def _begin(self) -> None:
         now = self.env.now
@@ -114,6 +167,14 @@ class Migration:
         self.recorder.event(now, "MIGRATION", "active")
         self.sample()
         self.announce()
+
+    @property
+    def _pinning_s(self) -> float:
+        """RDMA pins all RAM before it begins, if asked to [s]."""
+        rdma = self.scenario.link.transport == "rdma"
+        if not (rdma and self.settings.has("rdma-pin-all")):
+            return 0.0
+        return self.host["rdma_pin_page_s"] * self.memory.total_pages
 
     def hold(self, seconds: float) -> Process:
         """Let time pass, whoever interrupts; what they changed is seen afterwards."""
@@ -152,16 +213,30 @@ class Migration:
 
     # -- syncing --
 
-    def _sync(self) -> Process:
-        """The sync at the end of a pass, inside the window (Eq M6)."""
-        cost = self.host.sync_cost.seconds(self.memory.total_pages, 0.0)
+    def _sync(self, times: int = 1) -> Process:
+        """The sync at the end of a pass, inside the window (Eq M6).
+
+        `times` syncs of calls that were planned as one are one with the cost of all.
+        """
+        cost = times * self.host.sync_cost.seconds(self.memory.total_pages, 0.0)
+        self.sync_count += times - 1
         yield from self.hold(cost)
         wait_s = self.vcpu_wait_s()
         new_pages = self.sync_bitmap(wait_s)
-        dirty_cost = self.host["sync_dirty_page_s"] * new_pages
+        dirty_cost = self.dirty_page_s * new_pages
         self.stream.source_cpu_s += cost + dirty_cost
         yield from self.hold(dirty_cost + wait_s)
         self.note_pass()
+
+    @property
+    def dirty_page_s(self) -> float:
+        """What a page found dirty costs a sync [s]."""
+        seconds = self.host["sync_dirty_page_s"]
+        if self.machine.ring_entries is not None:
+            seconds += self.host["ring_entry_s"]
+        elif self.host.lazy_protection and not self.settings.rules.manual_protect:
+            seconds += self.host["protect_page_s"]
+        return seconds
 
     def vcpu_wait_s(self) -> float:
         """How long a sync waits for the vCPUs to leave what they are at [s].
@@ -188,10 +263,19 @@ class Migration:
         """
         now = self.env.now
         self.machine.advance(now)
+        if self.cache is not None:
+            self.cache.learn(self.sync_count)
         self.memory.settle()
         new_pages = self.machine.collect_dirty()
+        if self.cache is not None:
+            self.cache.classify()
         self.memory.begin_walk()
         self.sync_count += 1
+        if self._passes is not None:
+            sent_pages = self.stream.tally.pages
+            self._passes.see(
+                sent_pages, self.memory.pending_pages, self.memory.total_pages
+            )
         self.recorder.event(now, "MIGRATION_PASS", str(self.sync_count))
         self.period.add(new_pages, self.stream.sent_bytes, now + wait_s)
         self._watch_for_never(now)
@@ -217,8 +301,16 @@ class Migration:
     # -- never --
 
     def _watch_for_never(self, now: float) -> None:
-        if self.scenario.policy.technique in ("pause", "postcopy"):
+        policy = self.scenario.policy
+        if policy.technique in ACTING:
             return  # a manager will end it
+        if now <= policy.tuned_until_s + TUNING_POLL_S:
+            return  # or help it further
+        if self._passes is not None:
+            # Syncs within a pass say nothing: look once a pass.
+            if self.passes == self._marked_pass:
+                return
+            self._marked_pass = self.passes
         mark = SyncMark(
             now,
             self.pending_bytes,

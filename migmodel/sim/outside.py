@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from migmodel.managers import Manager
+from migmodel.physics.dirtylimit import next_sleep_s, ring_full_time_s
 from migmodel.physics.throttle import PERIODIC_SYNC_S
 from migmodel.records import (
     Action,
@@ -15,7 +16,7 @@ from migmodel.records import (
     StartPostcopy,
 )
 from migmodel.sim.migration import Migration, Process
-from migmodel.units import PAGE_BYTES
+from migmodel.units import MIB, MS_PER_S, PAGE_BYTES
 
 
 def sync_periodically(migration: Migration) -> Process:
@@ -46,6 +47,45 @@ def sync_periodically(migration: Migration) -> Process:
         before = migration.sync_count
 
 
+def limit_dirtying(migration: Migration) -> Process:
+    """Dirty-limit's thread: look at each vCPU's rate, set its sleep (Eq L1).
+
+    The sleeps begin when the throttle's condition is met, as auto-converge would.
+    """
+    machine, settings = migration.machine, migration.settings
+    assert machine.ring_entries is not None
+    period_s = settings.number("x-vcpu-dirty-limit-period") / MS_PER_S
+    fastest = 0.0
+    while migration.end_s is None:
+        yield migration.env.timeout(period_s)
+        if migration.status != "active" or machine.idle:
+            continue
+        now = machine.touch_rate_pps() * PAGE_BYTES / MIB
+        fastest = max(fastest, now)
+        if not migration.period.limiting:
+            continue
+        sleep_s = next_sleep_s(
+            machine.ring_sleep_s,
+            settings.number("vcpu-dirty-limit"),
+            now,
+            ring_full_time_s(machine.ring_entries, fastest),
+        )
+        if sleep_s != machine.ring_sleep_s:
+            migration.drop_plan()
+            machine.ring_sleep_s = sleep_s
+            migration.poke()
+
+
+def break_link(migration: Migration) -> Process:
+    """The connection breaks before post-copy: the guest stays where it is."""
+    assert migration.breaks_at_s is not None
+    yield migration.env.timeout(migration.breaks_at_s)
+    if migration.status in ("setup", "active"):
+        migration.drop_plan()
+        migration.fail("the connection broke: the guest goes on at the source")
+        migration.poke()
+
+
 def manage(migration: Migration, manager: Manager) -> Process:
     """Show a manager the status at its polls, and do what it answers.
 
@@ -72,7 +112,7 @@ def _status(migration: Migration) -> MigrationStatus:
     return MigrationStatus(
         status=migration.status,
         elapsed_s=migration.env.now,
-        dirty_sync_count=migration.sync_count,
+        dirty_sync_count=migration.passes,
         remaining_bytes=migration.pending_bytes,
         total_bytes=migration.memory.total_pages * PAGE_BYTES,
         transferred_bytes=migration.stream.sent_bytes,

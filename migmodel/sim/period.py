@@ -18,12 +18,15 @@ class Period:
         Periods above the trigger threshold since the last step.
     peak_percent : float
         Highest throttle so far.
+    limiting : bool
+        dirty-limit has begun.
     """
 
     def __init__(self, settings: Settings, clock: ThrottleClock) -> None:
         self.dirty_rate_pps = 0.0
         self.hits = 0
         self.peak_percent = 0.0
+        self.limiting = False
         self._settings = settings
         self._clock = clock
         self._since_s = 0.0
@@ -38,7 +41,7 @@ class Period:
         """Add a sync's newly dirty pages; judge, if the period is long enough."""
         self._dirty_pages += new_pages
         if now_s - self._since_s >= throttle.PERIOD_S:
-            if self._settings.auto_converges:
+            if self._settings.auto_converges or self._settings.has("dirty-limit"):
                 self._judge(sent_bytes - self._sent_before, now_s)
             self.dirty_rate_pps = self._dirty_pages / (now_s - self._since_s)
             self._since_s = now_s
@@ -51,6 +54,9 @@ class Period:
             self.hits += 1
         if self.hits >= rule.hits:
             self.hits = 0
+            if not self._settings.auto_converges:
+                self.limiting = True
+                return
             percent = throttle.next_percent(
                 rule, clock.percent, self._dirty_pages, sent_bytes
             )
@@ -61,6 +67,8 @@ class Period:
     def can_step(self) -> bool:
         """The throttle may still rise."""
         settings = self._settings
+        if settings.has("dirty-limit"):
+            return not self.limiting
         if not settings.auto_converges:
             return False
         return self._clock.percent < settings.throttle_rule.maximum

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migmodel.sim.memory import PageKind
-
 EPSILON = 1e-9
 
 
@@ -23,7 +21,7 @@ class Plan:
         Length of a turn and pages that it sends.
     pages_per_s : float
         Speed within the turn's burst.
-    kind : PageKind
+    kind : int
         What kind of pages.
     ends_call : bool
         It ends the iterate call: the threshold is looked at when it is over.
@@ -39,7 +37,7 @@ class Plan:
     turn_s: float
     turn_pages: float
     pages_per_s: float
-    kind: PageKind
+    kind: int
     ends_call: bool
     limited: bool
     turns_a_window: int = 1

@@ -15,6 +15,7 @@ from migmodel.records import (
 
 _SAME_SPEED = 1e-3  # relative; work at one speed is one unit
 _SHORTEST_UNIT_S = 0.075  # as the stress guest reports: less would show single sleeps
+_A_LITTLE_S = 0.005
 _Unit = list[float]  # start_s, end_s, pages, gap_s
 _Sample = tuple[float, float, float, float, int, float]
 
@@ -67,12 +68,18 @@ class Recorder:
             )
 
     def work(
-        self, vcpu: int, start_s: float, end_s: float, pages: float, gap_s: float = 0.0
+        self,
+        vcpu: int,
+        start_s: float,
+        end_s: float,
+        pages: float,
+        gap_s: float = 0.0,
+        turn_s: float = 0.0,
     ) -> None:
         """Note a vCPU's work, in units as the stress guest reports them.
 
         It is joined to the unit before when the speed is the same, or when that is
-        still shorter than a report.
+        still shorter than a report; a throttled thread reports once a turn (`turn_s`).
         """
         if end_s <= start_s:
             return
@@ -81,8 +88,8 @@ class Recorder:
             last = units[-1]
             old_rate = last[2] / (last[1] - last[0])
             same = abs(pages / (end_s - start_s) - old_rate) <= _SAME_SPEED * old_rate
-            short = last[1] - last[0] < _SHORTEST_UNIT_S and start_s > 0
-            if same or short:
+            short = last[1] - last[0] < max(_SHORTEST_UNIT_S, turn_s) - _A_LITTLE_S
+            if same or (short and start_s > 0):
                 last[1] = end_s
                 last[2] += pages
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from migmodel.physics.throttle import ThrottleRule
 from migmodel.physics.versions import Behaviour, behaviour
 from migmodel.records import Scenario
-from migmodel.records.parameters import ParameterValue
+from migmodel.records.parameters import PARAMETERS, ParameterValue
 from migmodel.units import MS_PER_S
 
 
@@ -13,7 +13,8 @@ class Settings:
     """A migration's parameters and capabilities, and its QEMU's rules."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self._policy = scenario.policy
+        self._said = scenario.policy.all_parameters
+        self._version = scenario.version
         self._changed: dict[str, ParameterValue] = {}
         self.capabilities = scenario.policy.all_capabilities
         self.rules: Behaviour = behaviour(scenario.version)
@@ -24,9 +25,38 @@ class Settings:
 
     def number(self, name: str) -> int:
         """A parameter as it stands now, in QEMU's unit."""
-        if name in self._changed:
-            return int(self._changed[name])
-        return int(self._policy.parameter(name))
+        return int(self._value(name))
+
+    def word(self, name: str) -> str:
+        """A parameter as it stands now, of those that are words."""
+        return str(self._value(name))
+
+    def _value(self, name: str) -> ParameterValue:
+        for source in (self._changed, self._said):
+            if name in source:
+                return source[name]
+        # 2.6 has the throttle's parameters under their first names.
+        former = self._said.get(f"x-{name}")
+        return PARAMETERS[name].default_of(self._version) if former is None else former
+
+    def has(self, capability: str) -> bool:
+        """Whether a capability is on."""
+        return self.capabilities.get(capability, False)
+
+    @property
+    def zero_detection(self) -> str:
+        """Who looks for zero pages: none, legacy (the migration thread), multifd."""
+        word = self.word("zero-page-detection")
+        if word == "multifd" and not self.rules.multifd_finds_zeros:
+            return "legacy"
+        return word
+
+    def codec_level(self, codec: str) -> int:
+        """Level of a multifd codec, as this version uses it."""
+        name = f"multifd-{codec}-level"
+        if not self.rules.multifd_levels or name not in PARAMETERS:
+            return 1
+        return self.number(name)
 
     @property
     def auto_converges(self) -> bool:

@@ -7,24 +7,40 @@ of docs/model.md.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
-from migmodel.records import Scenario
+from migmodel.records import Link, Scenario
+from migmodel.sim.costs import Costs, PageCost
 from migmodel.sim.host import Host
 from migmodel.sim.machine import Machine
 from migmodel.sim.memory import PageKind
 from migmodel.sim.plan import EPSILON, Plan
 from migmodel.sim.settings import Settings
+from migmodel.sim.tally import Tally
 from migmodel.units import MS_PER_S, PAGE_BYTES
 
 UNLIMITED_PPS = float("inf")
+_ZERO = int(PageKind.ZERO)
+_SYNCS_A_SCAN = 24
+_MOST_CALLS_A_SYNC = 10  # where the throttle is judged by the second
 
 
-def page_bytes(kind: PageKind) -> int:
-    """Bytes that a page of this kind takes on the wire."""
-    if kind is PageKind.ZERO:
-        return wire.ZERO_PAGE_BYTES
-    return wire.NORMAL_PAGE_BYTES
+def link_bytes_per_s(link: Link, host: Host) -> float:
+    """What the link carries for the stream: RAM's bytes, without headers [bytes/s].
+
+    One TCP connection has at most its buffers in flight a round trip; Linux lets these
+    grow to 4 MiB by itself (tcp(7), tcp_wmem).
+    """
+    given = link.bandwidth_bytes_per_s
+    rate = host["link_bytes_per_s"] if given is None else given
+    if link.transport == "tcp" and given is not None:
+        rate *= wire.TCP_SHARE
+    if link.transport == "tcp" and link.rtt_s > 0:
+        buffer_bytes = link.socket_buffer_bytes or wire.TCP_BUFFER_BYTES
+        rate = min(rate, buffer_bytes / link.rtt_s)
+    return min(rate, host["link_bytes_per_s"])
 
 
 class Stream:
@@ -54,55 +70,80 @@ class Stream:
         self._machine = machine
         self._memory = machine.memory
         self._settings = settings
-        self._link = scenario.link.bandwidth_bytes_per_s or host["link_bytes_per_s"]
+        self.costs = Costs(scenario, host, settings)
+        self.tally = Tally()
+        self.link_bytes_per_s = link_bytes_per_s(scenario.link, host)
+        rules = settings.rules
+        self.syncs_each_iterate = rules.syncs_each_iterate and settings.has(
+            "postcopy-ram"
+        )
+        self.iterates = 1  # calls in the last plan
+        self._unlimited = (
+            scenario.link.transport == "rdma" and not rules.rdma_is_limited
+        )
         self._window_start_s = 0.0
         self._window_bytes = 0.0
         self._window_pages = 0.0  # other than zero pages
 
     # -- what a page costs --
 
-    def pipeline(
-        self, kind: PageKind, page_rate_limit: float = UNLIMITED_PPS
-    ) -> Pipeline:
+    def page_bytes(self, kind: int) -> float:
+        """Bytes of a page of this kind, as QEMU counts them."""
+        return self.costs[kind].counted_bytes
+
+    def pipeline(self, kind: int, page_rate_limit: float = UNLIMITED_PPS) -> Pipeline:
         """CPU costs of the page stream, and the pages/s that are asked for."""
         host = self._host
-        link = min(self._link, host["link_bytes_per_s"])
-        source_s, destination_s = host["page_source_s"], host["page_destination_s"]
-        if kind is PageKind.ZERO:
-            source_s = host["zero_page_source_s"]
-            destination_s = host["zero_page_destination_s"]
-        elif kind is PageKind.FRESH:
-            destination_s += host["fresh_page_s"]
+        cost = self.costs[kind]
+        source_s, destination_s = cost.source_s, cost.destination_s
         # The guest's vCPUs share caches, memory and, as siblings, cores with it.
         slower = 1 + host["guest_interference"] * self._machine.running_cores
         source_s, destination_s = source_s * slower, destination_s * slower
         flush_s = host["flush_handoff_s"]
-        flush_s += self._machine.crowding * host["crowded_flush_s"]
+        flush_s += self._machine.displaced_ends * host["crowded_flush_s"]
+        channels = cost.channels
+        if channels is not None:
+            channels = replace(
+                channels,
+                source_s=channels.source_s * slower,
+                destination_s=channels.destination_s * slower,
+            )
         return Pipeline(
             source_s,
             destination_s,
-            min(link / page_bytes(kind), page_rate_limit),
+            min(self.link_bytes_per_s / cost.wire_bytes, page_rate_limit),
             host["pipeline_overlap"],
-            flush_s / _flush_pages(kind),
+            flush_s / cost.flush_pages,
+            channels,
         )
 
-    def postcopy_pipeline(self, page_rate_limit: float) -> Pipeline:
-        """The stream into a running destination, where each page is placed."""
+    def postcopy_pipeline(
+        self, page_rate_limit: float, huge_pages: bool = False
+    ) -> Pipeline:
+        """The stream into a running destination, where each page is placed.
+
+        A huge page is put together first, and placed as a whole.
+        """
         plain = self.pipeline(PageKind.NORMAL, page_rate_limit)
+        place_s = self._host["postcopy_page_s"]
+        if huge_pages:
+            place_s = plain.destination_s + self._host["huge_place_page_s"]
         return Pipeline(
             plain.source_s,
-            self._host["postcopy_page_s"],
+            place_s,
             plain.page_rate_limit,
             plain.overlap,
             plain.handoff_s,
         )
 
-    def charge(self, pages: float, kind: PageKind, costs: Pipeline) -> None:
+    def charge(self, pages: float, kind: int, costs: Pipeline) -> None:
         """Count pages that were sent."""
         self._memory.take(pages)
-        self.sent_bytes += pages * page_bytes(kind)
-        self.source_cpu_s += pages * costs.source_s
-        self.destination_cpu_s += pages * costs.destination_s
+        cost = self.costs[kind]
+        self.sent_bytes += pages * cost.counted_bytes
+        self.source_cpu_s += pages * costs.source_cpu_s
+        self.destination_cpu_s += pages * costs.destination_cpu_s
+        self.tally.add(pages, kind, cost)
 
     # -- what is sent next --
 
@@ -113,23 +154,26 @@ class Stream:
         one plan.
         """
         run_pages, kind = self._memory.next_run()
-        limit = self._settings.number("max-bandwidth")
-        flush_pages = 1
-        if self._settings.rules.counts_at_flush:
-            flush_pages = _flush_pages(kind)
-        size = page_bytes(kind)
-        budget = wire.window_pages(limit, size, flush_pages)
-        waiting = 0.0 if kind is PageKind.ZERO else self._window_pages % flush_pages
-        left = wire.window_pages(limit, size, flush_pages, self._window_bytes, waiting)
+        limit = 0 if self._unlimited else self._settings.number("max-bandwidth")
+        cost = self.costs[kind]
+        size, flush_pages = cost.counted_bytes, cost.counted_pages
+        ahead = cost.ahead_pages
+        budget = wire.window_pages(limit, size, flush_pages, ahead_pages=ahead)
+        waiting = 0.0 if kind == _ZERO else self._window_pages % flush_pages
+        left = wire.window_pages(
+            limit, size, flush_pages, self._window_bytes, waiting, ahead
+        )
         window_s = wire.WINDOW_S + self._host["wakeup_s"]
         asked = budget / window_s
         contended = self._machine.set_stream(self.pipeline(kind, asked))
         limited = contended >= asked * (1 - 1e-6)
         # A stream kept below its fair share gets a CPU when it wants it.
         burst = self.pipeline(kind).free_rate_pps if limited else contended
+        burst *= self._draining(cost)
 
         def plan(turns: int, turn_s: float, pages: float, ends_call: bool) -> Plan:
             turn_s = max(turn_s, EPSILON)
+            self.iterates = turns
             return Plan(now_s, turns, turn_s, pages, burst, kind, ends_call, limited)
 
         call_begins = call_end_s - now_s >= wire.ITERATE_S - EPSILON
@@ -153,13 +197,26 @@ class Stream:
         pages = min(run_pages, by_time)
         return plan(1, pages / burst, pages, pages < run_pages)
 
+    def _draining(self, cost: PageCost) -> float:
+        """Share of the time that channels drained after each iterate call leave."""
+        if cost.channels is None or not self._settings.rules.multifd_syncs_each_iterate:
+            return 1.0
+        return wire.ITERATE_S / (wire.ITERATE_S + self._host["multifd_sync_s"])
+
     def _alike(self, run_pages: float, turn_pages: float, bytes_per_s: float) -> int:
         """Turns before the threshold or the kind of page has to be looked at."""
         slack = 1 + 3 * self._host.noise.window_sd if self._host.noise.rng else 1.0
         usual = self._settings.threshold_bytes(bytes_per_s) * slack
         threshold = max(self.threshold_bytes, usual)
         undecided = self._memory.pending_pages - threshold / PAGE_BYTES
-        return int(min(undecided, run_pages) / turn_pages)
+        turns = int(min(undecided, run_pages) / turn_pages)
+        if self.syncs_each_iterate:
+            # Syncs that change little are taken together.
+            calls = int(self._memory.total_pages / turn_pages / _SYNCS_A_SCAN)
+            if self._settings.auto_converges:
+                calls = min(calls, _MOST_CALLS_A_SYNC)
+            turns = min(turns, max(calls, 1))
+        return turns
 
     # -- what was sent --
 
@@ -170,8 +227,8 @@ class Stream:
             return
         pages = plan.pages_at(now_s)
         self.charge(pages - plan.done_pages, plan.kind, self.pipeline(plan.kind))
-        self._window_bytes += (pages - plan.done_pages) * page_bytes(plan.kind)
-        if plan.kind is not PageKind.ZERO:
+        self._window_bytes += (pages - plan.done_pages) * self.page_bytes(plan.kind)
+        if plan.kind != _ZERO:
             self._window_pages += pages - plan.done_pages
         plan.done_pages = pages
         if plan.turns > 1:
@@ -195,18 +252,25 @@ class Stream:
     def _close_windows_of(self, plan: Plan, now_s: float) -> None:
         """Close the windows that have passed in a plan of many turns, all alike."""
         window_s = plan.turns_a_window * plan.turn_s
-        window_bytes = plan.turns_a_window * plan.turn_pages * page_bytes(plan.kind)
+        window_bytes = (
+            plan.turns_a_window * plan.turn_pages * self.page_bytes(plan.kind)
+        )
         windows = int((now_s - plan.start_s) / window_s + EPSILON)
         if windows > plan.done_windows:
             more = windows - plan.done_windows - 1
-            self.source_cpu_s += more * self._host["window_source_s"]
+            self._charge_windows(more)
             plan.done_windows = windows
             self._judge_window(window_bytes, window_s, plan.limited)
         self._window_start_s = plan.start_s + windows * window_s
-        done_bytes = plan.done_pages * page_bytes(plan.kind)
+        done_bytes = plan.done_pages * self.page_bytes(plan.kind)
         self._window_bytes = done_bytes - windows * window_bytes
-        if plan.kind is not PageKind.ZERO:
-            self._window_pages = self._window_bytes / page_bytes(plan.kind)
+        if plan.kind != _ZERO:
+            self._window_pages = self._window_bytes / self.page_bytes(plan.kind)
+
+    def _charge_windows(self, count: int) -> None:
+        """What waking up for a burst costs each side: cold caches, a clock at rest."""
+        self.source_cpu_s += count * self._host["window_source_s"]
+        self.destination_cpu_s += count * self._host["window_destination_s"]
 
     def _judge_window(self, sent_bytes: float, seconds: float, limited: bool) -> None:
         """Bandwidth of a window, and the threshold that follows from it."""
@@ -218,11 +282,5 @@ class Stream:
             bandwidth = sent_bytes / ((whole + over) / MS_PER_S)
         else:
             bandwidth = sent_bytes / seconds * noise.window_factor()
-        self.source_cpu_s += self._host["window_source_s"]
+        self._charge_windows(1)
         self.threshold_bytes = self._settings.threshold_bytes(bandwidth)
-
-
-def _flush_pages(kind: PageKind) -> int:
-    if kind is PageKind.ZERO:
-        return wire.FLUSH_ZERO_PAGES
-    return wire.FLUSH_PAGES

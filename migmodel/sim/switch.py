@@ -7,11 +7,9 @@ S6 of docs/model.md.
 
 from __future__ import annotations
 
-from migmodel.physics import wire
-from migmodel.physics.faults import front_rate_pps
-from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
-from migmodel.sim.stream import page_bytes
+from migmodel.sim.postcopy import Push
+from migmodel.units import PAGE_BYTES
 
 
 def _stop_guest(migration: Migration) -> Process:
@@ -24,6 +22,10 @@ def _stop_guest(migration: Migration) -> Process:
     migration.machine.stopped = True
     migration.stop_s = now
     migration.recorder.event(now, "STOP")
+    if migration.settings.has("pause-before-switchover"):
+        # QEMU waits for migrate-continue; a manager is as quick as with `cont`.
+        migration.recorder.event(now, "MIGRATION", "pre-switchover")
+        yield from migration.hold(migration.host["cont_s"])
 
 
 def _final_sync(migration: Migration) -> Process:
@@ -32,8 +34,9 @@ def _final_sync(migration: Migration) -> Process:
     yield from migration.hold(seconds)
     new_pages = migration.sync_bitmap()
     migration.note_pass()
-    yield from migration.hold(cost.dirty_page_s * new_pages)
-    migration.stream.source_cpu_s += seconds + cost.dirty_page_s * new_pages
+    dirty_s = migration.dirty_page_s * new_pages
+    yield from migration.hold(dirty_s)
+    migration.stream.source_cpu_s += seconds + dirty_s
 
 
 def complete(migration: Migration) -> Process:
@@ -45,23 +48,26 @@ def complete(migration: Migration) -> Process:
     yield from _stop_guest(migration)
     yield from _final_sync(migration)
     rest_bytes = 0.0
-    rate_bytes = float("inf")
+    sending_s = env.now
     while memory.pending_pages > 0:
         pages, kind = memory.next_run()
         pipeline = stream.pipeline(kind)
         rate = migration.machine.set_stream(pipeline)
         yield from migration.hold(pages / rate)
         stream.charge(pages, kind, pipeline)
-        rest_bytes += pages * page_bytes(kind)
-        rate_bytes = rate * page_bytes(kind)
+        rest_bytes += pages * stream.page_bytes(kind)
     migration.machine.set_stream(None)
     migration.sample()
     migration.note_pass()
     last_byte_s = env.now
+    sending_s = last_byte_s - sending_s
     yield from migration.hold(host["switch_s"])
     migration.stream.sent_bytes += host["device_state_bytes"]
     # Without a return path the source is done when its socket has taken the last byte.
-    buffered_s = min(rest_bytes, host["socket_buffer_bytes"]) / rate_bytes
+    buffered_s = 0.0
+    if rest_bytes:
+        share = min(migration.socket_buffer_bytes / rest_bytes, 1.0)
+        buffered_s = sending_s * share
     done_s = last_byte_s - buffered_s + host["device_save_s"]
     if migration.settings.returns:
         done_s = env.now + migration.scenario.link.rtt_s / 2
@@ -93,13 +99,17 @@ def _resume(migration: Migration, by_manager: bool) -> Process:
 def run_postcopy(migration: Migration) -> Process:
     """Switch at once; pages follow in a stream that goes where the guest faults."""
     host, env, memory = migration.host, migration.env, migration.memory
+    stream = migration.stream
     began_s = env.now
     migration.status = "postcopy-device"
     machine = migration.machine
     machine.set_stream(None)
     yield from _stop_guest(migration)
     yield from _final_sync(migration)
+    stream.costs.end_encoding()
     memory.settle()
+    memory.walk_kind = None
+    memory.round_up(migration.scenario.guest.host_page_bytes / PAGE_BYTES)
     memory.reset_cursor()
     memory.begin_walk()
     yield from migration.hold(
@@ -111,57 +121,15 @@ def run_postcopy(migration: Migration) -> Process:
     yield from _resume(migration, False)
     migration.status = "postcopy-active"
     migration.recorder.event(env.now, "MIGRATION", "postcopy-active")
-    yield from _push(migration)
+    migration.note_resume()
+    push = Push(migration)
+    migration.push = push
+    yield from push.run()
+    migration.note_pass()
+    migration.postcopy_requests = round(push.requests)
+    if migration.status == "failed":
+        return
     yield from migration.hold(host["postcopy_finish_s"])
     machine.advance(env.now)
     migration.end_s = env.now
     migration.status = "completed"
-
-
-def _push(migration: Migration) -> Process:
-    """The rest of RAM: first where the guest's threads fault, then in order."""
-    memory, host, machine = migration.memory, migration.host, migration.machine
-    env = migration.env
-    stream = migration.stream
-    limit = migration.settings.number("max-postcopy-bandwidth")
-    limit_pps = limit / wire.NORMAL_PAGE_BYTES if limit else float("inf")
-    missing = {
-        vcpu: float((memory.dirty[share] * memory.length[share]).sum())
-        for vcpu, share in memory.shares.items()
-    }
-    requests = 0.0
-    while memory.pending_pages > 0:
-        machine.advance(env.now)
-        fronts = [vcpu for vcpu, pages in missing.items() if pages >= 1]
-        run_pages, kind = memory.next_run()
-        if fronts:
-            kind = PageKind.NORMAL
-        pipeline = stream.pipeline(kind, limit_pps)
-        if kind is not PageKind.ZERO:
-            pipeline = stream.postcopy_pipeline(limit_pps)
-        rate = machine.set_stream(pipeline)
-        pages = run_pages
-        if fronts:
-            request_pages = host["fault_pages"]
-            front = front_rate_pps(rate, host["fault_s"], request_pages, len(fronts))
-            machine.follow_stream(fronts, front)
-            rate = machine.set_stream(pipeline)
-            each = min(missing[vcpu] for vcpu in fronts)
-            seconds = each / max(front, rate / len(fronts))
-            pages = min(each * len(fronts), memory.pending_pages)
-            for vcpu in fronts:
-                missing[vcpu] -= each
-            if machine.touch_rate_pps() > front:
-                requests += pages / request_pages
-            else:
-                requests += len(fronts)
-        else:
-            seconds = pages / rate
-        yield from migration.hold(seconds)
-        machine.advance(env.now)
-        machine.follow_stream([], None)
-        stream.charge(pages, kind, pipeline)
-        migration.sample()
-    machine.set_stream(None)
-    migration.note_pass()
-    migration.postcopy_requests = round(requests)

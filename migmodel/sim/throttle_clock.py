@@ -26,6 +26,11 @@ class _Rhythm:
         turns = max(now_s - self.epoch_s, 0.0) // self.period_s + 1
         return self.epoch_s + turns * self.period_s
 
+    def asleep_for(self, now_s: float) -> float:
+        """How long the sleep lasts already in which it is; 0 when it runs [s]."""
+        rest = (now_s - self.epoch_s) % self.period_s if now_s >= self.epoch_s else 0.0
+        return rest if rest < self.sleep_s else 0.0
+
     def awake_from(self, now_s: float) -> float:
         """Now, or when the sleep ends in which it is [s]."""
         rest = (now_s - self.epoch_s) % self.period_s if now_s >= self.epoch_s else 1e9
@@ -62,6 +67,11 @@ class ThrottleClock:
         sleep = min(sleep_s(percent) + self._extra_s, period)
         self._rhythm = _Rhythm(epoch_s, period, sleep)
 
+    @property
+    def turn_s(self) -> float:
+        """One run and one sleep; 0 without a throttle [s]."""
+        return 0.0 if self._rhythm is None else self._rhythm.period_s
+
     def run_time(self, start_s: float, end_s: float) -> float:
         """How long of this time a vCPU is let run [s]."""
         rhythm = self._rhythm
@@ -85,3 +95,10 @@ class ThrottleClock:
         if now_s < rhythm.epoch_s:
             return now_s if self._before is None else self._before.awake_from(now_s)
         return rhythm.awake_from(now_s)
+
+    def asleep_for(self, now_s: float) -> float:
+        """How long the sleep lasts already that a vCPU is in; 0 when it runs [s]."""
+        rhythm = self._rhythm
+        if rhythm is not None and now_s < rhythm.epoch_s:
+            rhythm = self._before
+        return 0.0 if rhythm is None else rhythm.asleep_for(now_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migmodel.managers import AfterPasses, GiveUp, managers_for
+from migmodel.managers import AfterPasses, GiveUp, Tune, managers_for
 from migmodel.records import (
     Cancel,
     Guest,
@@ -13,7 +13,9 @@ from migmodel.records import (
     PauseGuest,
     Policy,
     Scenario,
+    SetParameters,
     StartPostcopy,
+    Tuning,
     Workload,
 )
 from migmodel.units import GIB
@@ -28,6 +30,7 @@ EVERY = [
     lambda: AfterPasses(0, StartPostcopy()),
     lambda: GiveUp(Limits(max_time_s=5.0)),
     lambda: GiveUp(Limits(max_iters=3)),
+    lambda: Tune("downtime-limit", 300, Tuning(steps=1, interval_s=5.0)),
 ]
 
 
@@ -85,3 +88,38 @@ def test_a_policy_brings_its_managers():
     assert for_("autoconverge") == []
     assert for_("pause") == [AfterPasses]
     assert for_("postcopy", Limits(max_time_s=1.0)) == [AfterPasses, GiveUp]
+
+
+def test_tuning_rises_evenly_to_its_last_value():
+    manager = Tune("downtime-limit", 300, Tuning(maximum=900, steps=3, interval_s=2.0))
+    seen = {}
+    for tenth in range(100):
+        assert manager.deadline_s is None or manager.deadline_s > 0
+        for action in manager.decide(status(tenth / 10)):
+            assert isinstance(action, SetParameters)
+            seen[tenth / 10] = action.parameters
+    assert seen == {
+        2.0: {"downtime-limit": 500},
+        4.0: {"downtime-limit": 700},
+        6.0: {"downtime-limit": 900},
+    }
+    assert manager.deadline_s is None
+
+
+def test_a_late_poll_skips_the_steps_that_are_past():
+    manager = Tune("max-bandwidth", 100, Tuning(maximum=400, steps=3, interval_s=1.0))
+    assert manager.decide(status(2.5)) == [
+        SetParameters(parameters={"max-bandwidth": 300})
+    ]
+    assert manager.deadline_s == 3.0
+
+
+def test_a_tuning_policy_brings_its_manager():
+    described = Scenario(
+        guest=Guest(ram_bytes=GIB),
+        workload=Workload(working_set_bytes=0),
+        policy=Policy(technique="downtime-tuning", parameters={"downtime-limit": 200}),
+    )
+    [manager] = managers_for(described)
+    [action] = manager.decide(status(1e6))
+    assert action == SetParameters(parameters={"downtime-limit": 2000})

@@ -1,0 +1,279 @@
+"""What a page costs to send, by its kind and by the technique that sends it.
+
+Equations W1 to W9 of docs/model.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migmodel.physics import multifd, wire
+from migmodel.physics.codecs import FLUSH_BYTES, CodecCost, codec_cost
+from migmodel.physics.cpu import Channels
+from migmodel.records import Scenario
+from migmodel.sim.host import Host
+from migmodel.sim.memory import PageKind
+from migmodel.sim.settings import Settings
+from migmodel.units import PAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class PageCost:
+    """Of a page of one kind.
+
+    Attributes
+    ----------
+    counted_bytes : float
+        Bytes that the limiter, the threshold and the throttle see.
+    wire_bytes : float
+        Bytes on the link.
+    counted_pages : float
+        Pages that the limiter sees at a time.
+    flush_pages : float
+        Pages after which source and destination hand over.
+    source_s, destination_s : float
+        CPU time of the migration thread and of the main loader [s].
+    channels : Channels or None
+        What other threads do beside.
+    encoded : bool
+        It went through a codec.
+    ahead_pages : float
+        Pages that other threads have in hand, uncounted, when the limiter stops.
+    xbzrle : tuple of float or None
+        Shares of such pages that the cache misses, that it has, that overflow, and the
+        bytes that xbzrle-cache counts for one.
+    """
+
+    counted_bytes: float
+    wire_bytes: float
+    counted_pages: float
+    flush_pages: float
+    source_s: float
+    destination_s: float
+    channels: Channels | None = None
+    encoded: bool = False
+    ahead_pages: float = 0.0
+    xbzrle: tuple[float, float, float, float] | None = None
+
+
+def repeated_share(scenario: Scenario) -> float:
+    """Share of a page of the working set that repeats: 0 random, 1 zero."""
+    workload = scenario.workload
+    if workload.content == "zero":
+        return 1.0
+    return workload.compressibility or 0.0
+
+
+class Costs:
+    """Pages as the plain stream sends them; techniques change some of the kinds.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Says the technique and the content.
+    host : Host
+        Its numbers, as drawn.
+    settings : Settings
+        QEMU's parameters and the version's rules.
+    """
+
+    def __init__(self, scenario: Scenario, host: Host, settings: Settings) -> None:
+        self._scenario = scenario
+        self._host = host
+        self._settings = settings
+        self._plain = self._plain_costs()
+        self._kinds: dict[int, PageCost] = dict(self._plain)
+        if settings.has("multifd"):
+            self._kinds.update(self._multifd_costs())
+        elif settings.has("compress"):
+            self._kinds.update(self._compress_costs())
+
+    def __getitem__(self, kind: int) -> PageCost:
+        return self._kinds[kind]
+
+    def add(self, cost: PageCost) -> int:
+        """Make a new kind of page; its number."""
+        kind = max(self._kinds) + 1
+        self._kinds[kind] = cost
+        return kind
+
+    def end_encoding(self) -> None:
+        """Post-copy sends pages plainly, whatever the technique."""
+        self._kinds.update(self._plain)
+
+    def _plain_costs(self) -> dict[int, PageCost]:
+        host = self._host
+        at_flush = self._settings.rules.counts_at_flush
+        source_s, destination_s = host["page_source_s"], host["page_destination_s"]
+        zero_source_s = host["zero_page_source_s"]
+        zero_destination_s = host["zero_page_destination_s"]
+        if self._scenario.link.transport == "rdma":
+            source_s = host["rdma_page_source_s"]
+            destination_s = host["rdma_page_destination_s"]
+        normal = PageCost(
+            wire.NORMAL_PAGE_BYTES,
+            wire.NORMAL_PAGE_BYTES,
+            wire.FLUSH_PAGES if at_flush else 1,
+            wire.FLUSH_PAGES,
+            source_s,
+            destination_s,
+        )
+        fresh = PageCost(
+            wire.NORMAL_PAGE_BYTES,
+            wire.NORMAL_PAGE_BYTES,
+            wire.FLUSH_PAGES if at_flush else 1,
+            wire.FLUSH_PAGES,
+            source_s,
+            destination_s + host["fresh_page_s"],
+        )
+        zero = PageCost(
+            wire.ZERO_PAGE_BYTES,
+            wire.ZERO_PAGE_BYTES,
+            wire.FLUSH_ZERO_PAGES if at_flush else 1,
+            wire.FLUSH_ZERO_PAGES,
+            zero_source_s,
+            zero_destination_s,
+        )
+        kinds = {PageKind.NORMAL: normal, PageKind.FRESH: fresh, PageKind.ZERO: zero}
+        pinned = self._scenario.link.transport == "rdma" and self._settings.has(
+            "rdma-pin-all"
+        )
+        if self._settings.zero_detection == "none" or pinned:
+            kinds[PageKind.ZERO] = fresh
+        return {int(kind): cost for kind, cost in kinds.items()}
+
+    def _multifd_costs(self) -> dict[int, PageCost]:
+        """Packets of 128 pages, each by one of the channels."""
+        rules = self._settings.rules
+        repeated = repeated_share(self._scenario)
+        kinds = {
+            int(PageKind.NORMAL): self._packet_cost(repeated, fresh=False),
+            int(PageKind.FRESH): self._packet_cost(repeated, fresh=True),
+        }
+        detection = self._settings.zero_detection
+        if detection == "none":
+            kinds[int(PageKind.ZERO)] = self._packet_cost(1.0, fresh=True)
+        elif detection == "multifd" and rules.multifd_finds_zeros:
+            kinds[int(PageKind.ZERO)] = self._zero_packet_cost()
+        return kinds
+
+    def _packet_cost(self, repeated: float, *, fresh: bool) -> PageCost:
+        host, rules = self._host, self._settings.rules
+        codec = self._codec(repeated)
+        data_bytes = float(PAGE_BYTES)
+        if codec is not None:
+            data_bytes = codec.page_bytes + FLUSH_BYTES / multifd.PACKET_PAGES
+        wire_bytes = data_bytes + multifd.HEADER_A_PAGE_BYTES
+        counted = multifd.counted_page_bytes(data_bytes, rules.multifd_counts)
+        # What sending costs beside the look at the page is in proportion to the bytes.
+        share = wire_bytes / (PAGE_BYTES + multifd.HEADER_A_PAGE_BYTES)
+        source_s = host["multifd_page_source_s"] * share
+        destination_s = host["multifd_page_destination_s"] * share
+        if codec is not None:
+            source_s += codec.encode_s
+            destination_s += codec.decode_s
+        if fresh:
+            destination_s += host["fresh_page_s"]
+        if self._settings.has("zero-copy-send"):
+            # The kernel sends from the guest's pages: no copy on the source.
+            source_s = host["rdma_page_source_s"]
+        return PageCost(
+            counted,
+            wire_bytes,
+            multifd.PACKET_PAGES,
+            multifd.PACKET_PAGES,
+            host["multifd_queue_s"] + self._legacy_look_s,
+            0.0,
+            self._channels(source_s, destination_s),
+            encoded=codec is not None,
+            ahead_pages=self._ahead_pages,
+        )
+
+    def _zero_packet_cost(self) -> PageCost:
+        host, rules = self._host, self._settings.rules
+        counted = multifd.counted_page_bytes(0.0, rules.multifd_counts)
+        return PageCost(
+            max(counted, 1e-3),
+            multifd.HEADER_A_PAGE_BYTES,
+            multifd.PACKET_PAGES,
+            multifd.PACKET_PAGES,
+            host["multifd_queue_s"],
+            0.0,
+            self._channels(host["zero_page_source_s"], host["zero_page_destination_s"]),
+            ahead_pages=self._ahead_pages,
+        )
+
+    @property
+    def _ahead_pages(self) -> float:
+        """Packets handed over before the limiter sees the one too many.
+
+        Each other channel has one in hand; the one whose packet was counted gets the
+        next, which the migration thread has ready. None if counted when queued.
+        """
+        if self._settings.rules.multifd_counts == "queued":
+            return 0.0
+        return float(self._settings.number("multifd-channels") * multifd.PACKET_PAGES)
+
+    @property
+    def _legacy_look_s(self) -> float:
+        """Time of the migration thread to see that a page is not zero.
+
+        Where it looks for zero pages itself; a page that is none is given up after its
+        first cache lines (util/bufferiszero.c), a small part of what a zero page costs.
+        """
+        looks = self._settings.zero_detection == "legacy"
+        looks = looks or not self._settings.rules.multifd_finds_zeros
+        return 0.1 * self._host["zero_page_source_s"] if looks else 0.0
+
+    def _channels(self, source_s: float, destination_s: float) -> Channels:
+        count = self._settings.number("multifd-channels")
+        return Channels(
+            source=count,
+            destination=count,
+            source_s=source_s,
+            destination_s=destination_s,
+            overlap=self._host["pipeline_overlap"],
+            handoff_s=self._host["multifd_packet_s"] / multifd.PACKET_PAGES,
+        )
+
+    def _codec(self, repeated: float) -> CodecCost | None:
+        codec = self._settings.word("multifd-compression")
+        if codec == "none":
+            return None
+        return codec_cost(
+            self._host.values, codec, self._settings.codec_level(codec), repeated
+        )
+
+    def _compress_costs(self) -> dict[int, PageCost]:
+        """Each page alone through zlib, by threads that the migration thread feeds."""
+        host, settings = self._host, self._settings
+        plain = self._plain[PageKind.NORMAL]
+
+        def cost(repeated: float, *, fresh: bool) -> PageCost:
+            level = settings.number("compress-level")
+            codec = codec_cost(host.values, "zlib", level, repeated)
+            size = codec.page_bytes + host["compress_page_bytes"]
+            wire_bytes = min(size, PAGE_BYTES + 16) + wire.COMPRESSED_HEADER_BYTES
+            share = wire_bytes / wire.NORMAL_PAGE_BYTES
+            decode_s = codec.decode_s + (host["fresh_page_s"] if fresh else 0.0)
+            # With postcopy-ram every page is waited for: one thread at a time.
+            serial = settings.has("postcopy-ram")
+            count = 1 if serial else settings.number("compress-threads")
+            decoders = 1 if serial else settings.number("decompress-threads")
+            flush_pages = max(wire.BUFFER_BYTES / wire_bytes, 1.0)
+            return PageCost(
+                wire_bytes,
+                wire_bytes,
+                flush_pages if settings.rules.counts_at_flush else 1,
+                flush_pages,
+                host["compress_page_s"] + plain.source_s * share,
+                plain.destination_s * share,
+                Channels(count, decoders, codec.encode_s, decode_s),
+                encoded=True,
+            )
+
+        repeated = repeated_share(self._scenario)
+        return {
+            int(PageKind.NORMAL): cost(repeated, fresh=False),
+            int(PageKind.FRESH): cost(repeated, fresh=True),
+        }

@@ -1,0 +1,317 @@
+"""Post-copy after the switch: the rest of RAM, and threads that run into it.
+
+Source: QEMU 10.0 migration/ram.c (get_queued_page, ram_save_host_page_urgent),
+migration/migration.c (postcopy_pause). Equations P1 to P6 of docs/model.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+
+from migmodel.physics import wire
+from migmodel.physics.cpu import Pipeline
+from migmodel.physics.faults import (
+    FaultLatencies,
+    dispersed_share,
+    front_rate_pps,
+    pages_a_request,
+)
+from migmodel.sim.memory import PageKind
+from migmodel.sim.migration import Migration, Process
+from migmodel.units import PAGE_BYTES
+
+Spell = Generator[simpy.Event, Any, float]  # tells how much of it has passed
+_PARTS = 64  # of what is missing, where the stream and the threads go apart
+_STANDSTILL_PPS = 1e-6
+
+
+class Push:
+    """Sends the rest of RAM while the guest runs on the destination."""
+
+    def __init__(self, migration: Migration) -> None:
+        self._migration = migration
+        host, scenario = migration.host, migration.scenario
+        memory = migration.memory
+        self._host_pages = scenario.guest.host_page_bytes / PAGE_BYTES
+        self._preempts = migration.settings.has("postcopy-preempt")
+        jumps = migration.settings.rules.preempt_jumps
+        self._apart = self._preempts and not jumps
+        stall = host["preempt_fault_s"] if self._preempts else host["fault_s"]
+        self._stall_s = stall + scenario.link.rtt_s
+        follow = pages_a_request(host["fault_pages"], host["fault_s"], stall)
+        self._request_pages = max(follow, self._host_pages)
+        self._missing = {
+            vcpu: float((memory.dirty[share] * memory.length[share]).sum())
+            for vcpu, share in memory.shares.items()
+        }
+        self.requests = 0.0
+        self.latencies = FaultLatencies(host["fault_jitter_sd"])
+        self.stall_s = 0.0  # of one thread, in all its faults
+        self.began_s = migration.env.now
+
+    def run(self) -> Process:
+        """Push until nothing is missing, or the connection breaks for good."""
+        migration = self._migration
+        while migration.memory.pending_pages > 0 and migration.status != "failed":
+            migration.machine.advance(migration.env.now)
+            fronts = [vcpu for vcpu, pages in self._missing.items() if pages >= 1]
+            if fronts and self._apart:
+                yield from self._go_apart(fronts)
+            elif fronts:
+                yield from self._go_together(fronts)
+            else:
+                yield from self._go_on()
+        migration.machine.set_stream(None)
+
+    # -- legs --
+
+    def _limit(self, kind: int = PageKind.NORMAL) -> tuple[float, float]:
+        """Pages/s that max-postcopy-bandwidth allows, and how many pages that goes on.
+
+        Up to 10.0 the rest that fits the threshold is sent as a last stage, whatever
+        the limit.
+        """
+        migration = self._migration
+        limit = migration.settings.number("max-postcopy-bandwidth")
+        pending = migration.memory.pending_pages
+        if not limit:
+            return float("inf"), pending
+        if migration.settings.rules.postcopy_tail_unlimited:
+            rest = migration.settings.threshold_bytes(limit) / PAGE_BYTES
+            if pending <= rest + 1:
+                return float("inf"), pending
+            return limit / migration.stream.page_bytes(kind), pending - rest
+        return limit / migration.stream.page_bytes(kind), pending
+
+    def _go_together(self, fronts: list[int]) -> Process:
+        """The stream goes on behind each requested page: it runs beside the sweeps."""
+        migration = self._migration
+        machine, stream = migration.machine, migration.stream
+        limit_pps, most = self._limit()
+        pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
+        rate = machine.set_stream(pipeline)
+        front = front_rate_pps(rate, self._stall_s, self._request_pages, len(fronts))
+        if limit_pps < float("inf"):
+            own, latency_s = self._drag_pps(fronts)
+            if own > front:
+                yield from self._drag(fronts, own, latency_s, rate)
+                return
+        machine.follow_stream(fronts, front)
+        rate = machine.set_stream(pipeline)
+        each = min(self._missing[vcpu] for vcpu in fronts)
+        seconds = each / max(front, rate / len(fronts))
+        pages = min(each * len(fronts), migration.memory.pending_pages)
+        if pages > most + 1:
+            each, seconds, pages = (x * most / pages for x in (each, seconds, pages))
+        for vcpu in fronts:
+            self._missing[vcpu] -= each
+        share = yield from self._hold(seconds)
+        pages *= share
+        if machine.touch_rate_pps() > front:
+            requests = pages / self._request_pages
+            self._note_following(requests, rate, seconds * share, len(fronts))
+        else:
+            requests = len(fronts)
+            self._note_first(requests, rate)
+        self.requests += requests
+        self._sent(pages, PageKind.NORMAL, pipeline)
+
+    def _drag_pps(self, fronts: list[int]) -> tuple[float, float]:
+        """Pages/s that each thread gets by its own requests, and a request's latency.
+
+        Requests are answered whatever the limit (ram.c, ram_save_iterate).
+        """
+        migration = self._migration
+        stream, machine = migration.stream, migration.machine
+        free = stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
+        rate = machine.set_stream(free) / len(fronts)
+        latency_s = self._stall_s + self._host_pages / rate
+        touch_s = self._host_pages / machine.touch_rate_pps()
+        return self._host_pages / (latency_s + touch_s), latency_s
+
+    def _drag(
+        self, fronts: list[int], own: float, latency_s: float, rate: float
+    ) -> Process:
+        """Threads faster than the limited stream get their pages one by one."""
+        migration = self._migration
+        machine, stream = migration.machine, migration.stream
+        pipeline = stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
+        machine.follow_stream(fronts, own)
+        machine.set_stream(pipeline)
+        each = min(self._missing[vcpu] for vcpu in fronts)
+        pages = min(each * len(fronts), migration.memory.pending_pages)
+        share = yield from self._hold(each / own)
+        for vcpu in fronts:
+            self._missing[vcpu] -= each
+        # Their bytes count: the stream adds only what the limit then leaves.
+        more = max(rate - own * len(fronts), 0.0) * share * each / own
+        requests = pages * share / self._host_pages
+        self.requests += requests
+        self.latencies.add(requests, latency_s)
+        self.stall_s += requests / len(fronts) * latency_s
+        pages = min(pages * share + more, migration.memory.pending_pages)
+        self._sent(pages, PageKind.NORMAL, pipeline)
+
+    def _go_apart(self, fronts: list[int]) -> Process:
+        """With preempt before 10.1 the stream goes on in order, wherever faults are."""
+        migration = self._migration
+        machine, stream = migration.machine, migration.stream
+        limit_pps, most = self._limit()
+        pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
+        machine.set_stream(pipeline)
+        touch_s = 1 / machine.touch_rate_pps()
+        transfer_s = self._host_pages * wire.NORMAL_PAGE_BYTES / stream.link_bytes_per_s
+        latency_s = self._stall_s + transfer_s
+        memory = migration.memory
+        missing = sum(self._missing[vcpu] for vcpu in fronts)
+        share_pages = sum(machine.sweepers[vcpu].share_pages for vcpu in fronts)
+        # A thread's next page is missing as often as pages of its share are.
+        hit = dispersed_share(missing, share_pages)
+        stalled_s = hit * latency_s / self._host_pages
+        walk = len(fronts) / (touch_s + stalled_s)
+        machine.follow_stream(fronts, walk / len(fronts))
+        rate = machine.set_stream(pipeline)
+        faults = walk * hit / self._host_pages
+        by_faults = faults * self._host_pages
+        total = rate + by_faults
+        pages = min(max(memory.pending_pages / _PARTS, 512.0), memory.pending_pages)
+        pages = min(pages, max(most, 1.0))
+        of_share = missing / memory.pending_pages
+        going = rate * of_share + by_faults
+        pages = min(pages, max(missing, 1.0) * total / max(going, 1e-9))
+        seconds = yield from self._timed(pages / total)
+        gone = min(going * seconds / max(missing, 1e-9), 1.0)
+        for vcpu in fronts:
+            self._missing[vcpu] *= 1 - gone
+        requests = faults * seconds
+        self.requests += requests
+        self.latencies.add(requests, latency_s)
+        self.stall_s += requests / len(fronts) * latency_s
+        self._sent(
+            min(total * seconds, memory.pending_pages), PageKind.NORMAL, pipeline
+        )
+
+    def _go_on(self) -> Process:
+        """Nobody faults: the rest in order of address."""
+        migration = self._migration
+        pages, kind = migration.memory.next_run()
+        limit_pps, most = self._limit(kind)
+        pages = min(pages, max(most, 1.0))
+        stream = migration.stream
+        pipeline = stream.pipeline(kind, limit_pps)
+        if kind != PageKind.ZERO:
+            pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
+        rate = migration.machine.set_stream(pipeline)
+        share = yield from self._hold(pages / rate)
+        self._sent(pages * share, kind, pipeline)
+
+    def _sent(self, pages: float, kind: int, pipeline: Pipeline) -> None:
+        migration = self._migration
+        migration.machine.advance(migration.env.now)
+        migration.machine.follow_stream([], None)
+        migration.stream.charge(pages, kind, pipeline)
+        migration.sample()
+
+    # -- faults --
+
+    def _note_following(
+        self, requests: float, rate: float, seconds: float, fronts: int
+    ) -> None:
+        """Requests of threads that run into the stream's own front.
+
+        Most wait for a page that has come with its batch and is about to be placed; the
+        first of a batch waits for the batch.
+        """
+        host = self._migration.host
+        place_s = host["postcopy_page_s"]
+        unit = self._host_pages
+        if unit > 1:
+            self.latencies.add(requests, unit / rate + self._stall_s)
+        elif self._preempts:
+            self.latencies.add(requests, self._stall_s + place_s)
+        else:
+            batch_s = wire.FLUSH_PAGES / rate
+            gap_s = max(batch_s - wire.FLUSH_PAGES * place_s, 0.0)
+            share = min(self._request_pages / wire.FLUSH_PAGES, 1.0)
+            self.latencies.add(requests * share, gap_s / 2 + place_s)
+            self.latencies.add(requests * (1 - share), 0.5 / rate + place_s)
+        touching = seconds * self._front_share(rate, fronts)
+        self.stall_s += max(seconds - touching, 0.0)
+
+    def _front_share(self, rate: float, fronts: int) -> float:
+        """Share of the time that a thread at the stream's front is not standing."""
+        front = front_rate_pps(rate, self._stall_s, self._request_pages, fronts)
+        return min(front / self._migration.machine.touch_rate_pps(), 1.0)
+
+    def _note_first(self, requests: float, rate: float) -> None:
+        """The first page of a thread comes behind all that is on its way already."""
+        migration = self._migration
+        buffered = 0.0
+        if not self._preempts:
+            buffered = migration.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
+            buffered += wire.FLUSH_PAGES / 2
+        latency_s = (buffered + self._host_pages) / rate + self._stall_s
+        self.latencies.add(requests, latency_s)
+        self.stall_s += latency_s
+
+    def blocktime_s(self, fronts: int) -> float:
+        """Time in which all threads stand still together [s]."""
+        seconds = self._migration.env.now - self.began_s
+        if seconds <= 0 or not fronts:
+            return 0.0
+        return float(seconds * min(self.stall_s / seconds, 1.0) ** fronts)
+
+    # -- the connection --
+
+    def _timed(self, seconds: float) -> Spell:
+        share = yield from self._hold(seconds)
+        return seconds * share
+
+    def _hold(self, seconds: float) -> Spell:
+        """Let time pass, unless the connection breaks; share of it that has passed."""
+        migration = self._migration
+        breaks_s = migration.breaks_at_s
+        now = migration.env.now
+        if breaks_s is None or seconds <= 0 or breaks_s >= now + seconds:
+            yield from migration.hold(seconds)
+            return 1.0
+        passed = max(breaks_s - now, 0.0)
+        yield from migration.hold(passed)
+        yield from self._break()
+        return passed / seconds
+
+    def _break(self) -> Process:
+        """The connection breaks: the guest is lost, or paused until recovered."""
+        migration = self._migration
+        machine, env = migration.machine, migration.env
+        outage = migration.scenario.link.outage
+        assert outage is not None
+        migration.breaks_at_s = None
+        if not migration.settings.rules.postcopy_recovers:
+            migration.fail("the connection broke in post-copy: the guest is lost")
+            return
+        migration.status = "postcopy-paused"
+        migration.recorder.event(env.now, "MIGRATION", "postcopy-paused")
+        machine.advance(env.now)
+        machine.set_stream(None)
+        machine.follow_stream(list(self._missing), _STANDSTILL_PPS)
+        if outage.recovered_after_s is None:
+            migration.fail(
+                "the connection broke in post-copy: the guest stands still until "
+                "somebody recovers it"
+            )
+            return
+        began = env.now
+        # Each block's map of received pages comes back: a bit a page.
+        bitmap_s = migration.memory.total_pages / 8 / migration.stream.link_bytes_per_s
+        wait_s = outage.recovered_after_s + migration.host["recover_s"] + bitmap_s
+        yield from migration.hold(wait_s + 2 * migration.scenario.link.rtt_s)
+        machine.advance(env.now)
+        machine.follow_stream([], None)
+        self.stall_s += env.now - began
+        self.latencies.add(len(self._missing), wait_s)
+        migration.status = "postcopy-active"
+        migration.recorder.event(env.now, "MIGRATION", "postcopy-active")

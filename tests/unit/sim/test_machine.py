@@ -1,0 +1,85 @@
+"""The layout of a guest's RAM."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from migmodel.errors import InputError
+from migmodel.records import Guest, Policy, Scenario, Workload
+from migmodel.sim.machine import lay_out
+from migmodel.sim.simulate import simulate
+from migmodel.units import MIB, PAGE_BYTES
+
+
+def scenario(kind="bare", *, ram=512, ws=128, still=0, vcpus=1):
+    return Scenario(
+        guest=Guest(ram_bytes=ram * MIB, kind=kind, vcpus=vcpus),
+        workload=Workload(working_set_bytes=ws * MIB, still_bytes=still * MIB),
+    )
+
+
+def pages_with_data(made):
+    return sum(part.pages for part in lay_out(made) if not part.zero)
+
+
+def all_pages(made):
+    return sum(part.pages for part in lay_out(made))
+
+
+@pytest.mark.parametrize("kind", ["bare", "linux"])
+def test_what_is_left_still_is_data_and_nobodys_share(kind):
+    without, with_still = scenario(kind), scenario(kind, still=64)
+    more = pages_with_data(with_still) - pages_with_data(without)
+    assert more == pytest.approx(64 * MIB / PAGE_BYTES)
+    assert all_pages(with_still) == pytest.approx(all_pages(without))
+    shared = [part.pages for part in lay_out(with_still) if part.vcpu is not None]
+    assert shared == [128 * MIB / PAGE_BYTES]
+
+
+@pytest.mark.parametrize(("ram", "seen"), [(512, 14_230), (1024, 16_430)])
+def test_an_idle_linux_guest_has_the_pages_that_were_seen(ram, seen):
+    """Normal pages of the first pass of the Linux stress guest, Debian's 6.1."""
+    assert pages_with_data(scenario("linux", ram=ram, ws=0)) == pytest.approx(
+        seen, rel=0.01
+    )
+
+
+@pytest.mark.parametrize("kind", ["bare", "linux"])
+@pytest.mark.parametrize(("ws", "still"), [(512, 0), (0, 512), (500, 12), (510, 1)])
+def test_a_full_guest_has_no_page_twice(kind, ws, still):
+    made = scenario(kind, ws=ws, still=still)
+    assert all(part.pages >= 0 for part in lay_out(made))
+    assert all_pages(made) == pytest.approx(all_pages(scenario()))
+
+
+def test_both_guests_alike_are_the_same_migration(tcg_host):
+    """With as much data left still as Linux has of its own."""
+    own = pages_with_data(scenario("linux")) - pages_with_data(scenario())
+    linux, bare = (
+        simulate(
+            msgspec.structs.replace(
+                scenario(kind),
+                workload=Workload(
+                    working_set_bytes=128 * MIB,
+                    rate_pps=10_000.0,
+                    phase=0.0,
+                    still_bytes=still,
+                ),
+                policy=Policy(
+                    parameters={"max-bandwidth": 60_000_000, "downtime-limit": 100}
+                ),
+            ),
+            tcg_host,
+        ).outcome
+        for kind, still in (("linux", 0), ("bare", round(own) * PAGE_BYTES))
+    )
+    assert linux.total_time_s == pytest.approx(bare.total_time_s, rel=0.001)
+    assert linux.bytes_sent == pytest.approx(bare.bytes_sent, rel=0.001)
+    assert linux.vcpu_cpu_s == pytest.approx(bare.vcpu_cpu_s, rel=0.001)
+    assert linux.passes == bare.passes
+
+
+def test_more_data_than_ram_is_refused():
+    with pytest.raises(InputError, match=r"left still .* larger than the guest's RAM"):
+        scenario(ws=500, still=13)

@@ -1,0 +1,427 @@
+"""Each technique's mechanism: closed forms, limits, and what must order how."""
+
+from __future__ import annotations
+
+import pytest
+
+from migmodel.analysis.profiles import load_profile
+from migmodel.errors import InputError
+from migmodel.records import (
+    Guest,
+    Limits,
+    Link,
+    Outage,
+    Policy,
+    Scenario,
+    Tuning,
+    Workload,
+)
+from migmodel.sim.simulate import draw_host, simulate
+from migmodel.units import GIB, MIB, PAGE_BYTES
+
+TCG = draw_host(load_profile("tcg-2core"))
+KVM = draw_host(load_profile("kvm-generic"))
+MBIT_100 = 12_500_000
+WS = 64 * MIB
+WS_PAGES = WS / PAGE_BYTES
+
+
+def described(
+    technique="precopy",
+    *,
+    bw=MBIT_100,
+    rate=None,
+    version="10.0",
+    capabilities=(),
+    parameters=None,
+    link=None,
+    limits=None,
+    guest=None,
+    after=None,
+    tuning=None,
+    **workload,
+):
+    return Scenario(
+        guest=guest or Guest(ram_bytes=256 * MIB),
+        workload=Workload(**{"working_set_bytes": WS, "rate_pps": rate, **workload}),
+        link=link or Link(),
+        policy=Policy(
+            technique=technique,
+            after_passes=after,
+            capabilities=dict.fromkeys(capabilities, True),
+            parameters={"max-bandwidth": bw, **(parameters or {})},
+            tuning=tuning,
+        ),
+        limits=limits or Limits(max_time_s=30.0),
+        qemu_version=version,
+    )
+
+
+def outcome(scenario, host=TCG):
+    return simulate(scenario, host).outcome
+
+
+# -- XBZRLE --
+
+
+def test_a_cache_larger_than_the_working_set_misses_each_page_once():
+    it = outcome(described("xbzrle", content="delta", delta_bytes=64))
+    assert it.xbzrle_cache_misses == pytest.approx(WS_PAGES, rel=0.05)
+    assert it.xbzrle_pages > 5 * WS_PAGES
+    assert it.xbzrle_overflows == 0
+
+
+def test_a_cache_half_the_working_set_keeps_half_of_it():
+    """Direct-mapped, and what is refreshed each pass is never put out."""
+    it = outcome(
+        described(
+            "xbzrle",
+            content="delta",
+            delta_bytes=64,
+            parameters={"xbzrle-cache-size": 32 * MIB},
+            limits=Limits(max_time_s=60.0),
+        )
+    )
+    hits = it.xbzrle_pages / (it.xbzrle_pages + it.xbzrle_cache_misses)
+    assert hits == pytest.approx(0.5, abs=0.06)
+
+
+def test_an_encoded_page_has_the_length_of_its_change():
+    """64 changed bytes: two lengths of a byte, and 3 bytes that the cache counts."""
+    it = outcome(described("xbzrle", content="delta", delta_bytes=64))
+    assert it.xbzrle_bytes / it.xbzrle_pages == pytest.approx(64 + 2 + 3, rel=0.02)
+
+
+def test_pages_rewritten_wholly_overflow_and_save_nothing():
+    plain, cached = outcome(described()), outcome(described("xbzrle"))
+    assert cached.xbzrle_overflows > 0.9 * cached.xbzrle_pages
+    assert cached.bytes_sent == pytest.approx(plain.bytes_sent, rel=0.05)
+    assert cached.source_cpu_s > plain.source_cpu_s
+
+
+def test_the_study_alternates_between_two_contents_so_half_is_identical():
+    it = outcome(described("xbzrle", touch="study", limits=Limits(max_time_s=60.0)))
+    same = 1 - it.xbzrle_overflows / it.xbzrle_pages
+    assert 0.2 < same < 0.8
+
+
+def test_smaller_changes_leave_less_to_send():
+    sent = [
+        outcome(
+            described("xbzrle", rate=3000.0, content="delta", delta_bytes=size)
+        ).bytes_sent
+        for size in (8, 512, 2048)
+    ]
+    assert sent == sorted(sent)
+    assert sent[0] < outcome(described(rate=3000.0)).bytes_sent
+
+
+# -- multifd and compression --
+
+
+def test_multifd_packets_overshoot_the_limit_by_those_in_hand():
+    """A window of 1.25 MB sends 3 packets of 525,632 bytes, and one a channel more."""
+    it = outcome(described("multifd", rate=100.0))
+    seconds = it.multifd_bytes / (5 * 525_632) * 0.1
+    assert it.total_time_s == pytest.approx(seconds, rel=0.1)
+
+
+def test_an_old_multifd_counts_what_it_queues_and_has_a_floor():
+    """QEMU 7.2 at 1 MB/s sends a packet a window: 5.26 MB/s."""
+    it = outcome(described("multifd", rate=100.0, bw=1_000_000, version="7.2"))
+    assert it.multifd_bytes / it.total_time_s == pytest.approx(5.26e6, rel=0.05)
+
+
+def test_compression_counts_only_from_8_1_on():
+    text = {"rate": 100.0, "content": "text", "compressibility": 0.5}
+    old = outcome(described("multifd-zstd", version="8.0", **text))
+    new = outcome(described("multifd-zstd", version="8.2", **text))
+    assert old.bytes_sent > 1.8 * new.bytes_sent
+    assert old.total_time_s > 1.2 * new.total_time_s
+
+
+def test_random_pages_compress_to_themselves():
+    plain = outcome(described("multifd", rate=100.0))
+    packed = outcome(described("multifd-zstd", rate=100.0))
+    assert packed.compression_ratio == pytest.approx(1.0, abs=0.01)
+    assert packed.bytes_sent == pytest.approx(plain.bytes_sent, rel=0.01)
+
+
+def test_text_compresses_by_what_repeats():
+    for share, ratio in ((0.5, 1.95), (0.875, 7.0)):
+        it = outcome(
+            described("multifd-zstd", rate=100.0, content="text", compressibility=share)
+        )
+        assert it.compression_ratio == pytest.approx(ratio, rel=0.1)
+
+
+def test_a_codec_pays_on_a_slow_link_and_costs_on_a_fast_one():
+    text = {"rate": 100.0, "content": "text", "compressibility": 0.5}
+    narrow = Link(bandwidth_bytes_per_s=2_500_000)
+    slow = [outcome(described(t, bw=0, link=narrow, **text)) for t in MULTIFD_TWO]
+    fast = [outcome(described(t, bw=0, **text)) for t in MULTIFD_TWO]
+    assert slow[1].total_time_s < slow[0].total_time_s
+    assert fast[1].total_time_s > fast[0].total_time_s
+
+
+MULTIFD_TWO = ("multifd", "multifd-zlib")
+
+
+def test_a_higher_level_takes_more_cpu():
+    text = {"rate": 100.0, "content": "text", "compressibility": 0.5}
+    costs = [
+        outcome(
+            described("multifd-zstd", parameters={"multifd-zstd-level": level}, **text)
+        ).source_cpu_s
+        for level in (1, 2, 3, 6, 10, 19)
+    ]
+    assert costs == sorted(costs)
+    old = [
+        outcome(
+            described(
+                "multifd-zstd",
+                parameters={"multifd-zstd-level": level},
+                version="8.2",
+                **text,
+            )
+        )
+        for level in (1, 19)
+    ]
+    assert old[0] == old[1]  # the level is ignored there
+
+
+def test_more_channels_are_never_slower_where_cpus_are_free():
+    text = {"rate": 5000.0, "content": "text", "compressibility": 0.5}
+    times = [
+        outcome(
+            described(
+                "multifd-zstd",
+                bw=0,
+                guest=Guest(ram_bytes=8 * GIB),
+                working_set_bytes=2 * GIB,
+                parameters={"multifd-channels": channels},
+                **text,
+            ),
+            KVM,
+        ).total_time_s
+        for channels in (1, 2, 4, 8)
+    ]
+    assert times == sorted(times, reverse=True)
+    assert times[1] < 0.7 * times[0]
+
+
+def test_compression_threads_share_the_work_until_the_feeder_binds():
+    text = {"rate": 100.0, "content": "text", "compressibility": 0.5, "bw": 0}
+    times = [
+        outcome(
+            described(
+                "compress",
+                version="7.2",
+                parameters={"compress-threads": threads, "decompress-threads": 8},
+                **text,
+            ),
+            KVM,
+        ).total_time_s
+        for threads in (1, 2, 4)
+    ]
+    assert times[1] < 0.7 * times[0]
+    assert times == sorted(times, reverse=True)
+
+
+def test_compress_with_postcopy_waits_for_every_page():
+    text = {"rate": 100.0, "content": "text", "compressibility": 0.5, "bw": 0}
+    alone = outcome(described("compress", version="7.2", **text), KVM)
+    waiting = described(
+        "compress", version="7.2", capabilities=["postcopy-ram"], **text
+    )
+    assert outcome(waiting, KVM).total_time_s > 2 * alone.total_time_s
+
+
+def test_zero_pages_go_where_the_version_sends_them():
+    idle = {"working_set_bytes": 0, "bw": 0}
+    old = outcome(described("multifd", version="8.2", **idle))
+    new = outcome(described("multifd", version="10.0", **idle))
+    plain = described("multifd", parameters={"zero-page-detection": "none"}, **idle)
+    assert new.multifd_bytes - old.multifd_bytes == pytest.approx(
+        new.zero_pages * 10.5, rel=0.01
+    )
+    assert new.zero_pages == pytest.approx(256 * MIB / PAGE_BYTES, rel=0.01)
+    assert outcome(plain).bytes_sent > 256 * MIB
+
+
+# -- post-copy --
+
+
+@pytest.mark.parametrize("version", ["10.0", "10.1"])
+def test_preempt_answers_faults_sooner_where_the_stream_is_slow(version):
+    narrow = {"link": Link(bandwidth_bytes_per_s=10_000_000), "limits": Limits()}
+    vanilla = outcome(described("postcopy", after=0, **narrow))
+    preempt = outcome(
+        described(
+            "postcopy",
+            after=0,
+            **narrow,
+            capabilities=["postcopy-preempt"],
+            version=version,
+        )
+    )
+    assert preempt.fault_latency_mean_s < vanilla.fault_latency_mean_s
+
+
+def test_the_histogram_counts_every_request():
+    it = outcome(described("postcopy", after=1, guest=Guest(ram_bytes=GIB, vcpus=2)))
+    assert len(it.fault_latency_histogram) == 24
+    assert sum(it.fault_latency_histogram) == pytest.approx(
+        it.postcopy_requests, rel=0.01, abs=1
+    )
+    p = [it.fault_latency_p50_s, it.fault_latency_p90_s, it.fault_latency_p99_s]
+    assert p == sorted(p)
+
+
+def test_huge_pages_make_a_fault_as_long_as_the_page():
+    """At 10 MB/s a page of 2 MiB takes 0.21 s."""
+    it = outcome(
+        described(
+            "postcopy",
+            after=0,
+            guest=Guest(ram_bytes=256 * MIB, host_page_bytes=2 * MIB),
+            link=Link(bandwidth_bytes_per_s=10_000_000),
+            limits=Limits(),
+        )
+    )
+    assert it.fault_latency_mean_s == pytest.approx(0.21, rel=0.2)
+
+
+def test_a_limit_makes_postcopy_last_as_long_as_its_bytes():
+    """10.1 sends all of it within the limit; 10.0 not what fits the downtime limit."""
+    full = {
+        "parameters": {"max-postcopy-bandwidth": 10_000_000},
+        "still_bytes": 188 * MIB,
+        "rate": 1.0,
+        "limits": Limits(),
+    }
+    new = outcome(described("postcopy", after=0, version="10.1", **full))
+    old = outcome(described("postcopy", after=0, **full))
+    assert new.total_time_s == pytest.approx(256 * MIB / 10e6, rel=0.05)
+    assert new.total_time_s - old.total_time_s == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("version", "recovered", "verdict"),
+    [("2.6", 5.0, "failed"), ("10.0", None, "failed"), ("10.0", 5.0, "completed")],
+)
+def test_a_broken_connection_in_postcopy(version, recovered, verdict):
+    link = Link(outage=Outage(at_s=0.02, recovered_after_s=recovered))
+    it = outcome(described("postcopy", after=1, link=link, version=version))
+    assert it.verdict == verdict
+    if verdict == "completed":
+        whole = outcome(described("postcopy", after=1))
+        assert it.total_time_s - whole.total_time_s == pytest.approx(5.0, abs=0.2)
+        assert it.bytes_sent == pytest.approx(whole.bytes_sent, rel=0.01)
+    else:
+        assert it.reason
+
+
+def test_a_broken_connection_before_the_switch_leaves_the_guest():
+    link = Link(outage=Outage(at_s=1.0, since="migrate"))
+    it = outcome(described(rate=1000.0, link=link))
+    assert it.verdict == "failed"
+    assert it.total_time_s == pytest.approx(1.0)
+    assert it.downtime_stop_resume_s is None
+
+
+def test_with_11_1_postcopy_ram_syncs_at_every_call():
+    """The throttle is judged by the second; managers count passes by what is sent."""
+    busy = {"capabilities": ["postcopy-ram"], "limits": Limits(max_time_s=30.0)}
+    old = outcome(described("autoconverge", version="10.1", **busy))
+    new = outcome(described("autoconverge", version="11.1", **busy))
+    assert new.peak_throttle_percent > old.peak_throttle_percent + 10
+    passes = [
+        outcome(described("postcopy", after=2, version=version)).passes
+        for version in ("10.1", "11.1")
+    ]
+    assert abs(passes[0] - passes[1]) <= 1
+
+
+def test_a_thread_gets_its_pages_whatever_the_stream_s_limit():
+    """Requests are answered at once, a page each."""
+    it = outcome(
+        described("postcopy", after=0, parameters={"max-postcopy-bandwidth": 2_000_000})
+    )
+    assert it.postcopy_requests == pytest.approx(WS_PAGES, rel=0.05)
+    assert it.fault_latency_mean_s < 1e-4
+
+
+# -- managers, dirty-limit, links --
+
+
+def test_a_raised_downtime_limit_lets_it_complete():
+    never = described(rate=20_000.0)
+    tuned = described(
+        "downtime-tuning",
+        rate=20_000.0,
+        tuning=Tuning(maximum=9000, steps=3, interval_s=4.0),
+    )
+    assert outcome(never).verdict == "cancelled"
+    it = outcome(tuned)
+    assert it.verdict == "completed"
+    assert it.total_time_s > 4.0
+
+
+def test_a_raised_bandwidth_lets_it_complete():
+    tuned = described(
+        "bandwidth-tuning",
+        rate=20_000.0,
+        tuning=Tuning(maximum=2 * GIB, steps=3, interval_s=4.0),
+    )
+    it = outcome(tuned)
+    assert it.verdict == "completed"
+    assert 4.0 < it.total_time_s < 13.0
+
+
+def test_dirty_limit_slows_a_guest_that_dirties_too_fast():
+    guest = Guest(ram_bytes=8 * GIB, vcpus=4, dirty_ring_size=4096)
+    busy = {"bw": 125_000_000, "working_set_bytes": 2 * GIB, "guest": guest}
+    free = outcome(described(limits=Limits(max_time_s=200.0), **busy), KVM)
+    limited = described("dirtylimit", limits=Limits(max_time_s=200.0), **busy)
+    assert free.verdict == "cancelled"
+    assert outcome(limited, KVM).verdict == "completed"
+
+
+def test_a_dirty_ring_needs_kvm():
+    guest = Guest(ram_bytes=GIB, dirty_ring_size=4096)
+    with pytest.raises(InputError, match="needs KVM"):
+        simulate(described(guest=guest), TCG)
+
+
+def test_an_old_rdma_ignores_the_limit():
+    rdma = {"link": Link(transport="rdma"), "rate": 100.0}
+    old = outcome(described(version="7.2", **rdma), KVM)
+    new = outcome(described(version="10.0", **rdma), KVM)
+    assert old.total_time_s < 0.2 * new.total_time_s
+
+
+def test_a_tcp_connection_has_its_buffers_in_flight_a_round_trip():
+    """1 MiB every 100 ms."""
+    link = Link(
+        transport="tcp",
+        bandwidth_bytes_per_s=1e9,
+        rtt_s=0.1,
+        socket_buffer_bytes=MIB,
+        scope="two-hosts",
+    )
+    it = outcome(described(bw=0, rate=10.0, link=link), KVM)
+    assert it.total_time_s == pytest.approx(it.bytes_sent / (10 * MIB), rel=0.1)
+
+
+def test_the_2_6_throttle_takes_three_hits():
+    busy = {"limits": Limits(max_time_s=30.0), "bw": MBIT_100}
+    old = outcome(described("autoconverge", version="2.6", **busy))
+    new = outcome(described("autoconverge", version="7.2", **busy))
+    assert old.peak_throttle_percent < new.peak_throttle_percent
+
+
+def test_pages_that_are_zero_cost_nothing_to_rewrite():
+    it = outcome(described(content="zero"))
+    assert it.verdict == "completed"
+    assert it.bytes_sent < 10 * MIB
