@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .command import KINDS, PAGE_BYTES, TOUCHES, guest_arguments
+from .command import CONTENTS, KINDS, PAGE_BYTES, TOUCHES, guest_arguments
 from .errors import SettingError
 
 if TYPE_CHECKING:
@@ -93,7 +94,22 @@ def build(kind: str, out: Path | None, cc: str, kernel: Path | None) -> None:
     type=click.Choice(TOUCHES),
     default="sweep",
     show_default=True,
-    help="Every byte with new keys, every byte with one key, or a word a page.",
+    help="Every byte with new keys, every byte with one key, a word a page, or none.",
+)
+@click.option(
+    "--content",
+    type=click.Choice(CONTENTS),
+    default="random",
+    show_default=True,
+    help="What pages hold.",
+)
+@click.option(
+    "--compressibility",
+    type=float,
+    help="Of text: the share that repeats, a multiple of 1/8 below 1.",
+)
+@click.option(
+    "--delta-bytes", type=int, help="Of delta: bytes of a page that a touch changes."
 )
 @click.option("--cpus", type=int, default=1, show_default=True, help="vCPUs.")
 @click.option(
@@ -113,6 +129,9 @@ def run(
     ws: int,
     rate: int,
     touch: str,
+    content: str,
+    compressibility: float | None,
+    delta_bytes: int | None,
     cpus: int,
     seconds: float,
 ) -> None:
@@ -125,22 +144,23 @@ def run(
         raise SettingError("--mem is a whole number of MiB, more than --ws")
     if kind == "bare" and mem_bytes > BARE_MAX_BYTES:
         raise SettingError("the bare guest has at most 3 GiB of RAM: --kind linux")
-    # Refused before anything is built or started.
-    guest_arguments(
+    arguments = partial(
+        guest_arguments,
         kind,
-        Path("image"),
-        Path("kernel") if kind == "linux" else None,
         ws_bytes=ws,
         rate_pps=rate,
         touch=touch,
+        content=content,
+        compressibility=compressibility,
+        delta_bytes=delta_bytes,
         cpus=cpus,
     )
+    # Refused before anything is built or started.
+    arguments(Path("image"), Path("kernel") if kind == "linux" else None)
     check_memory(mem_bytes)
     binary = qemu_binary(qemu)
     image, *kernels = _built(kind, None, cc, kernel)
-    guest = guest_arguments(
-        kind, image, *kernels, ws_bytes=ws, rate_pps=rate, touch=touch, cpus=cpus
-    )
+    guest = arguments(image, *kernels)
     accel = accel or accelerator()
     threads = ",thread=multi" if accel == "tcg" else ""
     argv = [

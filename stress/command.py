@@ -7,8 +7,11 @@ from pathlib import Path
 from .errors import SettingError
 
 KINDS = ("bare", "linux")
-TOUCHES = ("sweep", "study", "page")
+TOUCHES = ("sweep", "study", "page", "read")
+CONTENTS = ("random", "text", "zero", "delta")
 PAGE_BYTES = 4096
+TEXT_LINE_BYTES = 64
+WORD_BYTES = 8
 MAX_CPUS = 64  # MAX_CPUS of workload.h
 # The serial port is the workload's, so the kernel keeps silent but for emergencies. It
 # zeroes what it frees: else the memory that booting used and left differs from boot to
@@ -25,6 +28,9 @@ def guest_arguments(
     still_bytes: int = 0,
     rate_pps: int = 0,
     touch: str = "sweep",
+    content: str = "random",
+    compressibility: float | None = None,
+    delta_bytes: int | None = None,
     cpus: int = 1,
     report_ms: int = 75,
     mhz: float | None = None,
@@ -50,7 +56,14 @@ def guest_arguments(
     rate_pps
         Pages touched per second, over all vCPUs; 0 is full speed.
     touch
-        ``sweep``, ``study`` or ``page``, as README.md explains them.
+        ``sweep``, ``study``, ``page`` or ``read``, as README.md explains them.
+    content
+        ``random``, ``text``, ``zero`` or ``delta``, likewise.
+    compressibility
+        Of ``text``: share of each line that is the same everywhere, a multiple of 1/8
+        below 1.
+    delta_bytes
+        Of ``delta``: bytes of a page that a touch changes, a multiple of 8.
     cpus
         vCPUs that work, one thread each.
     report_ms
@@ -65,9 +78,25 @@ def guest_arguments(
     SettingError
         A setting that the guest would refuse.
     """
+    repeat_bytes = (compressibility or 0.0) * TEXT_LINE_BYTES
     refusals = {
         f"no guest of kind {kind!r}: {' or '.join(KINDS)}": kind not in KINDS,
         f"no touch {touch!r}: one of {', '.join(TOUCHES)}": touch not in TOUCHES,
+        f"no content {content!r}: one of {', '.join(CONTENTS)}": content
+        not in CONTENTS,
+        "content text needs its compressibility, and it alone": (content == "text")
+        != (compressibility is not None),
+        "the compressibility must be a multiple of 1/8 below 1, not "
+        f"{compressibility}": repeat_bytes % WORD_BYTES != 0
+        or not 0 <= repeat_bytes < TEXT_LINE_BYTES,
+        "content delta needs its bytes, and it alone": (content == "delta")
+        != (delta_bytes is not None),
+        f"a touch changes a multiple of {WORD_BYTES} bytes up to {PAGE_BYTES}, not "
+        f"{delta_bytes}": delta_bytes is not None
+        and (delta_bytes % WORD_BYTES != 0 or not 0 < delta_bytes <= PAGE_BYTES),
+        f"touch page writes a random word: choose another for content {content}": touch
+        == "page"
+        and content in ("zero", "delta"),
         "the linux guest needs a kernel": kind == "linux" and kernel is None,
         "the bare guest takes no kernel": kind == "bare" and kernel is not None,
         f"vCPUs must be 1 to {MAX_CPUS}, not {cpus}": not 1 <= cpus <= MAX_CPUS,
@@ -94,11 +123,15 @@ def guest_arguments(
         "still": str(still_bytes),
         "rate": str(rate_pps),
         "touch": touch,
-        "content": "random",
+        "content": content,
         "cpus": str(cpus),
         "report_ms": str(report_ms),
         "seed": str(seed),
     }
+    if repeat_bytes:
+        settings["repeat"] = f"{repeat_bytes:.0f}"
+    if delta_bytes is not None:
+        settings["delta"] = str(delta_bytes)
     if mhz is not None:
         settings["mhz"] = f"{mhz:.6f}"
     words = " ".join(f"{name}={value}" for name, value in settings.items())

@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     if (set.cpus > (uint64_t)get_nprocs())
         workload_fail("the machine has fewer vCPUs than cpus= says", "");
     memory = filled_memory(set.ws_bytes + set.still_bytes);
-    workload_announce("linux", &set, memory, 0);
+    workload_announce("linux", &set, memory, (char *)memory + set.ws_bytes, 0);
     for (uintptr_t cpu = 1; cpu < set.cpus; cpu++)
         if (pthread_create(&id, NULL, thread, (void *)cpu))
             workload_fail("cannot start a thread", "");

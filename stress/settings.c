@@ -3,8 +3,8 @@
 #include "tsc.h"
 #include "workload.h"
 
-const char *const touch_names[] = {"sweep", "study", "page"};
-const char *const content_names[] = {"random"};
+const char *const touch_names[] = {"sweep", "study", "page", "read"};
+const char *const content_names[] = {"random", "text", "zero", "delta"};
 
 _Noreturn void workload_fail(const char *text, const char *detail)
 {
@@ -115,12 +115,31 @@ static void set_one(struct settings *set, const char *token)
     else if ((value = value_of(token, "mhz=")))
         set->tsc_hz = megahertz(value);
     else if ((value = value_of(token, "touch=")))
-        set->touch = choice(value, touch_names, 3, "touch is sweep, study or page");
+        set->touch = choice(value, touch_names, 4, "touch is sweep, study, page or read");
     else if ((value = value_of(token, "content=")))
-        set->content = choice(value, content_names, 1, "content is random");
+        set->content =
+            choice(value, content_names, 4, "content is random, text, zero or delta");
+    else if ((value = value_of(token, "repeat=")))
+        set->repeat_bytes = number(value, "repeat");
+    else if ((value = value_of(token, "delta=")))
+        set->delta_bytes = number(value, "delta");
     else
         workload_fail("unknown setting; known are ",
-                      "ws still rate touch content report_ms mhz seed cpus");
+                      "ws still rate touch content repeat delta report_ms mhz seed cpus");
+}
+
+static void check_content(const struct settings *set)
+{
+    if (set->repeat_bytes && set->content != CONTENT_TEXT)
+        workload_fail("repeat is for content=text", "");
+    if (set->repeat_bytes % 8 || set->repeat_bytes >= TEXT_LINE_WORDS * 8)
+        workload_fail("repeat is a multiple of 8 bytes, at most 56", "");
+    if ((set->delta_bytes != 0) != (set->content == CONTENT_DELTA))
+        workload_fail("content=delta needs delta, and it alone", "");
+    if (set->delta_bytes % 8 || set->delta_bytes > PAGE_BYTES)
+        workload_fail("delta is a multiple of 8 bytes, at most 4096", "");
+    if (set->content >= CONTENT_ZERO && set->touch == TOUCH_PAGE)
+        workload_fail("touch=page writes a random word: no content=zero or delta", "");
 }
 
 void workload_configure(struct settings *set, const char *arguments)
@@ -147,6 +166,7 @@ void workload_configure(struct settings *set, const char *arguments)
         workload_fail("ws and still are less than 64 TiB", "");
     if (set->rate_pps > 1000000000)
         workload_fail("rate is at most 1000000000 pages/s", "");
+    check_content(set);
     if (!set->tsc_hz)
         set->tsc_hz = tsc_measure();
     if (set->tsc_hz < 1000000)

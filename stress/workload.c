@@ -1,8 +1,9 @@
 /* The stress workload: one thread a vCPU sweeps its share of the working set for ever.
  *
- * Word i of page p holds base(p, i) ^ sum[i], where `base` is a counter-based random
- * stream and `sum` the XOR of all sweeps' keys so far.  So every page is incompressible
- * at any time, and what any word must hold is known without keeping a copy.
+ * Word i of page p holds base(p, i) ^ sum[i], where `base` comes from a counter-based
+ * random stream and `sum` is the XOR of all sweeps' keys so far.  So what any word must
+ * hold is known without keeping a copy.  The content says how base and keys are made:
+ * random never compresses, zero has both zero, and so on.
  *
  * Compiled alike, freestanding, into both guests. */
 #include "line.h"
@@ -12,10 +13,14 @@
 static struct {
     struct settings set;
     uint64_t (*memory)[PAGE_WORDS];
+    uint64_t (*still)[PAGE_WORDS];
     uint64_t ns_per_tick;      /* x 2^32 */
     uint64_t pages_per_tick;   /* of one thread, x 2^64 */
     uint64_t ticks_per_report;
     uint64_t origin_tsc;       /* when sweeping began, on all vCPUs */
+    unsigned touched_words;    /* the first ones of a page, that a touch changes */
+    unsigned checked_words;    /* the first ones of a page, that it looks at */
+    unsigned repeated_words;   /* the first ones of a line of text */
     unsigned filled;
     unsigned go;
 } shared;
@@ -43,15 +48,23 @@ static uint64_t divide(uint64_t high, uint64_t divisor)
 }
 
 void workload_announce(const char *kind, const struct settings *set, void *memory,
-                       uint64_t base)
+                       void *still, uint64_t base)
 {
     struct line line;
 
     shared.set = *set;
     shared.memory = memory;
+    shared.still = still;
     shared.ns_per_tick = (1000000000ull << 32) / set->tsc_hz;
     shared.pages_per_tick = divide(set->rate_pps, set->tsc_hz * set->cpus);
     shared.ticks_per_report = set->tsc_hz / 1000 * set->report_ms;
+    shared.touched_words = set->touch == TOUCH_READ   ? 0
+                           : set->touch == TOUCH_PAGE ? 1
+                           : set->content == CONTENT_DELTA
+                               ? (unsigned)set->delta_bytes / 8
+                               : PAGE_WORDS;
+    shared.checked_words = shared.touched_words ? shared.touched_words : PAGE_WORDS;
+    shared.repeated_words = (unsigned)set->repeat_bytes / 8;
 
     line.used = 0;
     put(&line, "migstress start version=1 kind=");
@@ -68,6 +81,8 @@ void workload_announce(const char *kind, const struct settings *set, void *memor
     put_number(&line, " base=", base);
     put_number(&line, " seed=", set->seed);
     put_number(&line, " still_bytes=", set->still_bytes);
+    put_number(&line, " repeat_bytes=", set->repeat_bytes);
+    put_number(&line, " delta_bytes=", set->delta_bytes);
     send(&line);
 }
 
@@ -82,8 +97,17 @@ static inline uint64_t random_word(uint64_t seed, uint64_t index)
     return z ^ z >> 31;
 }
 
+static inline int is_repeated(uint64_t i)
+{
+    return i % TEXT_LINE_WORDS < shared.repeated_words; /* none but in text */
+}
+
 static inline uint64_t base_word(uint64_t page, uint64_t i)
 {
+    if (shared.set.content == CONTENT_ZERO)
+        return 0;
+    if (is_repeated(i))
+        return random_word(shared.set.seed, i % TEXT_LINE_WORDS);
     return random_word(shared.set.seed, page * PAGE_WORDS + i);
 }
 
@@ -95,19 +119,29 @@ static void write_page(const struct thread *t, uint64_t page)
         words[i] = base_word(page, i) ^ t->sum[i];
 }
 
-static inline unsigned words_touched(void)
+/* Its pages are numbered on from the working set's. */
+static void write_still_page(uint64_t page, uint64_t swept)
 {
-    return shared.set.touch == TOUCH_PAGE ? 1 : PAGE_WORDS;
+    uint64_t *words = shared.still[page];
+
+    for (unsigned i = 0; i < PAGE_WORDS; i++)
+        words[i] = base_word(swept + page, i);
 }
 
 /* The key of the sweep to come; the study has one for all of them. */
 static void next_key(struct thread *t)
 {
     uint64_t stream = shared.set.touch == TOUCH_STUDY ? 0 : t->sweeps;
-    uint64_t seed = random_word(~shared.set.seed, (uint64_t)t->cpu << 48 | stream);
+    uint64_t own = random_word(~shared.set.seed, (uint64_t)t->cpu << 48 | stream);
+    uint64_t common = random_word(~shared.set.seed, stream);
 
-    for (unsigned i = 0; i < words_touched(); i++) {
-        t->key[i] = random_word(seed, i);
+    if (shared.set.content == CONTENT_ZERO)
+        return; /* XOR with 0 writes what is there */
+    for (unsigned i = 0; i < shared.touched_words; i++) {
+        t->key[i] = is_repeated(i) ? random_word(common, i % TEXT_LINE_WORDS)
+                                   : random_word(own, i);
+        if (shared.set.content == CONTENT_DELTA)
+            t->key[i] |= 0x0101010101010101; /* each byte changes */
         t->sum[i] ^= t->key[i];
     }
 }
@@ -118,15 +152,18 @@ static inline void touch_page(struct thread *t, uint64_t page)
 
     if (shared.set.touch == TOUCH_PAGE) {
         words[0] ^= t->key[0];
+    } else if (shared.touched_words < PAGE_WORDS) {
+        for (unsigned i = 0; i < shared.touched_words; i++)
+            words[i] ^= t->key[i];
     } else {
         /* Plain words: under TCG vector registers are memory, and half as fast. */
 #pragma GCC unroll 8
         for (unsigned i = 0; i < PAGE_WORDS; i++)
             words[i] ^= t->key[i];
     }
-    /* One word, another one each time: a lost write shows in any of them.  Counted
-     * once, as the page is set right. */
-    unsigned i = (page + t->sweeps) & (words_touched() - 1);
+    /* One of the words touched, others in other sweeps: a lost write shows in any of
+     * them, but for zeros.  Counted once, as the page is set right. */
+    unsigned i = ((page + t->sweeps) % PAGE_WORDS) * shared.checked_words / PAGE_WORDS;
     if (__builtin_expect(words[i] != (base_word(page, i) ^ t->sum[i]), 0)) {
         t->bad++;
         write_page(t, page);
@@ -194,12 +231,12 @@ static inline void wait_until_due(struct thread *t)
 static void fill(struct thread *t)
 {
     uint64_t swept = shared.set.ws_bytes / PAGE_BYTES;
-    uint64_t filled = swept + shared.set.still_bytes / PAGE_BYTES;
+    uint64_t still = shared.set.still_bytes / PAGE_BYTES;
 
     for (uint64_t i = 0; i < t->page_count; i++)
         write_page(t, t->first_page + i);
-    for (uint64_t page = swept + t->cpu; page < filled; page += shared.set.cpus)
-        write_page(t, page);
+    for (uint64_t page = t->cpu; page < still; page += shared.set.cpus)
+        write_still_page(page, swept);
     __atomic_add_fetch(&shared.filled, 1, __ATOMIC_SEQ_CST);
     if (t->cpu == 0) {
         struct line line;
@@ -216,12 +253,14 @@ static void fill(struct thread *t)
         tsc_pause();
 }
 
-_Noreturn void workload_thread(unsigned cpu)
+/* On a page of its own: TCG does not chain blocks across pages, and a loop that straddles
+ * two looks its way up at every turn. */
+__attribute__((aligned(PAGE_BYTES))) _Noreturn void workload_thread(unsigned cpu)
 {
     struct thread *t = &threads[cpu];
     uint64_t pages = shared.set.ws_bytes / PAGE_BYTES;
     /* With one word a page the clock costs as much as the touch: look less often. */
-    uint64_t skip = shared.set.touch == TOUCH_PAGE && !shared.set.rate_pps ? 15 : 0;
+    uint64_t skip = shared.touched_words < 2 && !shared.set.rate_pps ? 15 : 0;
 
     t->cpu = cpu;
     t->first_page = pages * cpu / shared.set.cpus;

@@ -53,14 +53,16 @@ class Bench:
         *,
         transport: Any = "unix",
         limits: Limits | None = None,
+        touch: Any = "sweep",
         **policy: Any,
     ) -> Scenario:
         return Scenario(
             guest=Guest(ram_bytes=64 * MIB),
-            workload=Workload(working_set_bytes=4 * MIB),
+            workload=Workload(working_set_bytes=4 * MIB, touch=touch),
             link=Link(transport=transport),
             policy=Policy(**policy),
             limits=limits or Limits(),
+            qemu_version="7.2" if policy.get("technique") == "compress" else "10.0",
             name="bench",
         )
 
@@ -88,6 +90,10 @@ class Bench:
 
     def commands(self, side: str) -> list[str]:
         return (self.log / f"{side}.commands").read_text().split()
+
+    def arguments(self, side: str, command: str) -> list[Any]:
+        lines = (self.log / f"{side}.arguments").read_text().splitlines()
+        return [said for name, said in map(json.loads, lines) if name == command]
 
     def pids(self) -> list[int]:
         if not self.log.exists():

@@ -90,6 +90,8 @@ class Peer:
         command = request["execute"]
         with self.log.open("a") as log:
             log.write(command + "\n")
+        with self.log.with_suffix(".arguments").open("a") as log:
+            log.write(json.dumps([command, request.get("arguments")]) + "\n")
         tag = {"id": request["id"]} if "id" in request else {}
         if self.goes_wrong(command, tag):
             return
@@ -102,7 +104,10 @@ class Peer:
         if not wrong or self.calls[command] != wrong.get("at", 1):
             return False
         what = wrong["what"]
-        if what == "die":
+        if what == "break off":  # the destination goes first, then this side
+            HANDOVER.write_text('{"cancelled": true}')
+            time.sleep(0.3)
+        if what in ("die", "break off"):
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "exit":
             sys.stderr.write(f"qemu-system-x86_64: {wrong['text']}\n")

@@ -22,6 +22,26 @@ def test_a_qemu_that_dies_is_named(bench: Any, side: str, command: str) -> None:
     assert measurement.problems[0] == reason
 
 
+def test_the_source_is_the_culprit_when_its_destination_ends_first(bench: Any) -> None:
+    bench.script(source={"query-migrate": {"at": 3, "what": "break off"}})
+    measurement = bench.measure()
+    assert measurement.trace.outcome.reason == (
+        "the source QEMU was killed by signal 9 (SIGKILL)"
+    )
+    # What the destination said of it is kept.
+    assert "destination: load of migration failed" in measurement.stderr_tail
+
+
+def test_a_destination_that_ends_alone_is_the_culprit(bench: Any) -> None:
+    wrong = {"what": "exit", "text": "Unknown savevm section"}
+    bench.script(destination={"migrate-incoming": wrong})
+    measurement = bench.measure()
+    assert measurement.trace.outcome.reason == (
+        "the destination QEMU ended with exit status 1: "
+        "qemu-system-x86_64: Unknown savevm section"
+    )
+
+
 def test_what_a_dying_qemu_said_is_kept(bench: Any) -> None:
     text = "kvm run failed Bad address"
     bench.script(source={"query-migrate": {"at": 3, "what": "exit", "text": text}})

@@ -61,8 +61,9 @@ def test_the_qemus_die_with_a_driver_that_is_killed(bench: Any) -> None:
         driver.wait()
     _wait_until(lambda: bench.running() == 0)
     assert len(bench.pids()) == 2
-    for left in sorted(bench.temporary.rglob("*"), reverse=True):
-        left.rmdir() if left.is_dir() else left.unlink()  # nobody was there to do it
+    assert len(list(bench.temporary.iterdir())) == 1
+    bench.script()
+    bench.measure()  # the next run removes what the killed one left
 
 
 def _commands(bench: Any) -> list[str]:
@@ -104,7 +105,7 @@ def test_unusable_scenarios_start_nothing(
     monkeypatch.setattr(host, "available_memory_bytes", lambda: 4 * GIB)
     for scenario, complaint in (
         (huge, "source and destination run on this host, but only"),
-        (altered(link=Link(rtt_s=0.1)), "cannot shape a link yet"),
+        (altered(link=Link(rtt_s=0.1)), "a unix socket has no bandwidth"),
         (altered(workload=Workload(working_set_bytes=0)), "at least one page a vCPU"),
         (altered(guest=Guest(ram_bytes=16 << 20)), "beside its working set"),
         (altered(guest=Guest(ram_bytes=4 * GIB)), "use --guest linux"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from migmodel.errors import InputError
 from migmodel.qemu.trace import build_trace
 from migmodel.records import Limits
 
@@ -43,6 +44,67 @@ def test_both_sides_get_capabilities_and_parameters(bench: Any) -> None:
     assert bench.commands("destination").index("migrate-set-parameters") < (
         bench.commands("destination").index("migrate-incoming")
     )
+
+
+@pytest.mark.parametrize(
+    ("policy", "capabilities", "parameters"),
+    [
+        (
+            {"technique": "xbzrle", "parameters": {"xbzrle-cache-size": 1 << 20}},
+            {"xbzrle"},
+            {"xbzrle-cache-size": 1 << 20},
+        ),
+        (
+            {"technique": "multifd-zstd", "parameters": {"multifd-channels": 4}},
+            {"multifd"},
+            {"multifd-compression": "zstd", "multifd-channels": 4},
+        ),
+        (
+            {"technique": "postcopy", "capabilities": {"postcopy-preempt": True}},
+            {"postcopy-ram", "postcopy-preempt"},
+            None,
+        ),
+    ],
+)
+def test_a_techniques_settings_reach_both_sides(
+    bench: Any, policy: dict[str, Any], capabilities: set[str], parameters: Any
+) -> None:
+    bench.measure(bench.scenario(**policy))
+    for side in ("source", "destination"):
+        (said,) = bench.arguments(side, "migrate-set-capabilities")
+        on = {it["capability"] for it in said["capabilities"] if it["state"]}
+        # The destination tells its faults, which the source knows nothing of.
+        own = {"postcopy-blocktime"} & on if side == "destination" else set()
+        assert on == capabilities | {"events"} | own
+        assert bool(own) == ("postcopy-ram" in on and side == "destination")
+        told = bench.arguments(side, "migrate-set-parameters")
+        assert told == ([] if parameters is None else [parameters])
+
+
+def test_a_traced_run_tells_nothing_but_faults(bench: Any) -> None:
+    scenario = bench.scenario(technique="postcopy", after_passes=0)
+    measurement = bench.measure(scenario, trace_faults=True)
+    assert measurement.traced
+    assert measurement.trace.outcome.verdict == "completed"
+    assert measurement.trace.outcome.total_time_s is None
+    assert measurement.trace.outcome.source_cpu_s is None
+    assert measurement.trace.progress.time_s == []
+    assert "-trace" in measurement.destination_argv
+    assert "-trace" not in measurement.source_argv
+    with pytest.raises(InputError, match="--trace-faults is for post-copy"):
+        bench.measure(trace_faults=True)
+
+
+def test_a_reading_guest_may_migrate_where_dirty_pages_are_lost(bench: Any) -> None:
+    bench.script(version="7.2.22")
+    scenario = bench.scenario(
+        touch="read", technique="compress", parameters={"compress-threads": 2}
+    )
+    measurement = bench.measure(scenario)
+    assert measurement.valid, measurement.problems
+    assert "only times, bytes and ratios" in measurement.problems[0]
+    with pytest.raises(InputError, match="--touch read"):
+        bench.measure(bench.scenario())
 
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])

@@ -95,7 +95,7 @@ def test_an_interrupted_series_keeps_what_it_has(
         (["--qemu-version", "9.0"], "is QEMU 10.0: name another with --qemu"),
         (["--timeout", "0"], "--timeout must be greater than zero"),
         (["--accel", "xen"], "'xen' is no accelerator"),
-        (["--link", "1g"], "cannot shape a link yet"),
+        (["--link", "1g"], "a unix socket has no bandwidth"),
         (["--out", "/proc/none/here"], "--out: cannot make"),
         (["--repeat", "0"], "--repeat"),
     ],

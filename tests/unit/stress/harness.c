@@ -39,7 +39,7 @@ int main(int argc, char **argv)
     corrupt = argc > 4;
     workload_configure(&set, argv[1]);
     room = aligned_alloc(PAGE_BYTES, set.ws_bytes + set.still_bytes);
-    workload_announce("test", &set, room, 0);
+    workload_announce("test", &set, room, (char *)room + set.ws_bytes, 0);
     memory = room;
     workload_thread(0);
 }

@@ -46,18 +46,39 @@ def test_linux() -> None:
     assert (settings["rate"], settings["touch"], settings["seed"]) == ("5", "page", "3")
 
 
+def test_contents() -> None:
+    text = guest_arguments(
+        "bare", IMAGE, ws_bytes=8192, content="text", compressibility=0.75
+    )
+    assert _settings(text)["content"] == "text"
+    assert _settings(text)["repeat"] == "48"
+    delta = guest_arguments(
+        "bare", IMAGE, ws_bytes=8192, content="delta", delta_bytes=64
+    )
+    assert _settings(delta)["delta"] == "64"
+    assert "repeat" not in _settings(delta)
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
         ({"kind": "windows"}, "bare or linux"),
         ({"kind": "linux"}, "needs a kernel"),
         ({"kernel": KERNEL}, "takes no kernel"),
-        ({"touch": "all"}, "one of sweep, study, page"),
+        ({"touch": "all"}, "one of sweep, study, page, read"),
         ({"ws_bytes": 4095}, "multiple of 4096"),
         ({"ws_bytes": 0}, "multiple of 4096"),
         ({"ws_bytes": 4096, "cpus": 2}, "at least a page a vCPU"),
         ({"still_bytes": -4096}, "multiple of 4096"),
         ({"rate_pps": -1}, "0 to 1000000000 pages/s, not -1"),
+        ({"content": "noise"}, "one of random, text, zero, delta"),
+        ({"content": "text"}, "needs its compressibility"),
+        ({"compressibility": 0.5}, "and it alone"),
+        ({"content": "text", "compressibility": 0.3}, "multiple of 1/8 below 1"),
+        ({"content": "text", "compressibility": 1.0}, "multiple of 1/8 below 1"),
+        ({"content": "delta"}, "needs its bytes"),
+        ({"content": "delta", "delta_bytes": 12}, "multiple of 8 bytes"),
+        ({"content": "delta", "delta_bytes": 8, "touch": "page"}, "choose another"),
         ({"cpus": 65}, "1 to 64, not 65"),
         ({"cpus": 0}, "1 to 64, not 0"),
         ({"report_ms": 1001}, "50 to 1000 ms, not 1001"),

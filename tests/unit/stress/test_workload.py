@@ -65,7 +65,7 @@ def test_lines_come_in_order_and_add_up(harness: Path) -> None:
     assert lines[0].text == (
         f"version=1 kind=test cpus=1 ws_bytes={PAGES * PAGE_BYTES} rate_pps=0 "
         "touch=sweep content=random report_ms=50 page_bytes=4096 base=0 seed=7 "
-        "still_bytes=0"
+        "still_bytes=0 repeat_bytes=0 delta_bytes=0"
     )
     units = [{k: int(v) for k, v in line.fields.items()} for line in lines[2:]]
     for before, after in itertools.pairwise(units):
@@ -115,6 +115,58 @@ def test_page_changes_the_first_word_only(harness: Path) -> None:
         assert before[8:] == after[8:]
 
 
+@pytest.mark.parametrize("touch", ["sweep", "study"])
+def test_zero_is_zero_at_any_time(harness: Path, touch: str) -> None:
+    settings = f"{SETTINGS} content=zero touch={touch} still={PAGE_BYTES}"
+    lines, memories = _run(harness, settings, 6)
+    assert not any(map(any, memories))
+    assert int(lines[-1].fields["sweeps"]) > 0
+
+
+@pytest.mark.parametrize("repeat", [0, 8, 32, 56])
+def test_text_compresses_by_what_repeats(harness: Path, repeat: int) -> None:
+    settings = f"{SETTINGS} content=text repeat={repeat}"
+    _, memories = _run(harness, settings, 6)
+    for memory in memories:
+        lines = [memory[at : at + 64] for at in range(0, len(memory), 64)]
+        # The dump is made in the middle of a sweep: pages before and after it.
+        assert len({line[:repeat] for line in lines}) <= 2
+        assert len({line[repeat:] for line in lines}) == len(lines)
+        random = len(memory) * (64 - repeat) / 64
+        # A copy takes zlib four bytes at most, and incompressible bytes one each.
+        most = random + len(lines) * (4 if repeat else 0)
+        assert random < len(zlib.compress(memory, 9)) < most * 1.01 + 100
+    first, last = (_pages(memory)[0] for memory in (memories[0], memories[-1]))
+    words = range(0, PAGE_BYTES, 8)
+    assert all(first[at : at + 8] != last[at : at + 8] for at in words)
+
+
+@pytest.mark.parametrize("touch", ["sweep", "study"])
+@pytest.mark.parametrize("delta", [8, 24, 4096])
+def test_delta_changes_so_many_bytes_of_a_page(
+    harness: Path, touch: str, delta: int
+) -> None:
+    settings = f"{SETTINGS} content=delta delta={delta} touch={touch} rate=10"
+    _, (first, *_, last) = _run(harness, settings, 6)
+    changed = {
+        tuple(at for at in range(PAGE_BYTES) if before[at] != after[at])
+        for before, after in zip(_pages(first), _pages(last), strict=True)
+    }
+    # 250 ms at that pace are a small part of a sweep: a page was touched once or not.
+    assert tuple(range(delta)) in changed
+    assert changed <= {(), tuple(range(delta))}
+    assert all(len(zlib.compress(page, 9)) > PAGE_BYTES for page in _pages(last))
+
+
+def test_read_writes_nothing_and_goes_through_all(harness: Path) -> None:
+    lines, memories = _run(harness, f"{SETTINGS} touch=read content=text repeat=32", 6)
+    assert len(set(memories)) == 1
+    units = [{k: int(v) for k, v in line.fields.items()} for line in lines[2:]]
+    whole = sum(unit["pages"] for unit in units) // PAGES
+    assert whole > 1
+    assert units[-1]["sweeps"] in (whole, whole - 1)  # printed at its very end
+
+
 def test_still_memory_is_filled_and_left_alone(harness: Path) -> None:
     _, memories = _run(harness, f"{SETTINGS} still={3 * PAGE_BYTES}", 4)
     still = [memory[PAGES * PAGE_BYTES :] for memory in memories]
@@ -122,9 +174,16 @@ def test_still_memory_is_filled_and_left_alone(harness: Path) -> None:
     assert len(zlib.compress(still[0], 9)) > 3 * PAGE_BYTES
 
 
-@pytest.mark.parametrize("touch", ["sweep", "study", "page"])
-def test_a_lost_write_is_found_and_counts_once(harness: Path, touch: str) -> None:
-    lines, _ = _run(harness, f"{SETTINGS} touch={touch}", 10, "corrupt")
+@pytest.mark.parametrize("touch", ["sweep", "study", "page", "read"])
+@pytest.mark.parametrize("content", ["random", "text repeat=48", "zero", "delta"])
+def test_a_lost_write_is_found_and_counts_once(
+    harness: Path, touch: str, content: str
+) -> None:
+    if content in ("zero", "delta"):
+        touch = touch.replace("page", "sweep")
+    settings = f"{SETTINGS} touch={touch} content={content}"
+    settings += " delta=16" * (content == "delta")
+    lines, _ = _run(harness, settings, 10, "corrupt")
     bad = [int(line.fields["bad"]) for line in lines if line.kind == "unit"]
     assert bad[:3] == [0, 0, 0]
     assert bad == sorted(bad)
@@ -154,8 +213,16 @@ def test_a_paced_thread_keeps_its_rate(harness: Path) -> None:
         ("ws=4096 cpus=65", "cpus is 1 to 64"),
         ("ws=4096 report_ms=49", "report_ms is 50 to 1000"),
         ("ws=4096 rate=1000000001", "rate is at most"),
-        ("ws=4096 touch=sweeps", "touch is sweep, study or page"),
-        ("ws=4096 content=zero", "content is random"),
+        ("ws=4096 touch=sweeps", "touch is sweep, study, page or read"),
+        ("ws=4096 content=zeros", "content is random, text, zero or delta"),
+        ("ws=4096 repeat=8", "repeat is for content=text"),
+        ("ws=4096 content=text repeat=12", "a multiple of 8 bytes, at most 56"),
+        ("ws=4096 content=text repeat=64", "a multiple of 8 bytes, at most 56"),
+        ("ws=4096 content=delta", "needs delta, and it alone"),
+        ("ws=4096 delta=8", "needs delta, and it alone"),
+        ("ws=4096 content=delta delta=4104", "a multiple of 8 bytes, at most 4096"),
+        ("ws=4096 content=delta delta=8 touch=page", "no content=zero or delta"),
+        ("ws=4096 content=zero touch=page", "no content=zero or delta"),
         ("ws=4096 mhz=1.x", "number of MHz for mhz"),
         ("ws=4096 mhz=0.5", "cannot measure the TSC"),
         ("ws=4096 speed=1", "unknown setting"),
