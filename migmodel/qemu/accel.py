@@ -8,6 +8,7 @@ from typing import Literal
 
 from migmodel.errors import InputError
 from migmodel.qemu.binary import QemuBinary
+from migmodel.records.scenario import Workload
 
 Accel = Literal["tcg", "kvm"]
 ACCELS: tuple[Accel, ...] = ("tcg", "kvm")
@@ -45,23 +46,28 @@ def choose_accel(qemu: QemuBinary, override: str | None = None) -> Accel:
     return "tcg"
 
 
-def check_dirty_tracking(
-    qemu: QemuBinary, accel: Accel, working_set_bytes: int
-) -> None:
-    """Refuse a guest that writes on a QEMU that would lose its dirty pages.
+def loses_dirty_pages(qemu: QemuBinary, accel: Accel) -> bool:
+    """Whether this QEMU forgets pages that the guest has written.
 
     TCG before QEMU 9.0 clears dirty bits without resetting the vCPUs' TLBs (fixed by
     QEMU commit 03bfc2188f): such a migration converges falsely and corrupts the guest.
+    """
+    return accel == "tcg" and qemu.version < OLDEST_TCG
+
+
+def check_dirty_tracking(qemu: QemuBinary, accel: Accel, workload: Workload) -> None:
+    """Refuse a guest that writes on a QEMU that would lose its dirty pages.
 
     Raises
     ------
     InputError
         Says what to use instead.
     """
-    if accel == "tcg" and qemu.version < OLDEST_TCG and working_set_bytes > 0:
+    if loses_dirty_pages(qemu, accel) and workload.touch != "read":
         raise InputError(
             f"QEMU {qemu.release} loses dirty pages under TCG, so a writing guest "
-            "cannot be measured with it; use QEMU 9.0 or newer, or --accel kvm"
+            "cannot be measured with it; use QEMU 9.0 or newer, --accel kvm, or a "
+            "guest that only reads: --touch read"
         )
 
 

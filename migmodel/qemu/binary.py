@@ -16,6 +16,9 @@ PROGRAM = "qemu-system-x86_64"
 ENVIRONMENT = "MIGMODEL_QEMU"
 _VERSION = re.compile(r"QEMU emulator version ((\d+)\.(\d+)\S*)(?: \(([^)]*)\))?")
 _ANSWER_TIMEOUT_S = 20.0
+_USUAL_MAJOR = 10
+# What the parts of ./dev setup bring (scripts/setup_qemu.sh).
+_SET_UP = {(7, 2): "qemu-7", (10, 0): "qemu", (11, 1): "qemu-11"}
 
 
 class QemuBinary(msgspec.Struct, frozen=True):
@@ -41,14 +44,18 @@ class QemuBinary(msgspec.Struct, frozen=True):
         return ".".join(map(str, self.version))
 
 
-def find_qemu(explicit: str | None = None) -> QemuBinary:
+def find_qemu(
+    explicit: str | None = None, wanted: tuple[int, int] | None = None
+) -> QemuBinary:
     """Find a QEMU and ask for its version.
 
     Parameters
     ----------
     explicit : str or None
-        A file or a program's name. Without it: the environment's MIGMODEL_QEMU, the
-        QEMU 10 that the set-up puts into the user's cache, the PATH.
+        A file or a program's name. Without it: the environment's MIGMODEL_QEMU, what
+        the set-up puts into the user's cache, the PATH.
+    wanted : (int, int) or None
+        Version to take where the set-up has several; else its QEMU 10.
 
     Raises
     ------
@@ -61,7 +68,13 @@ def find_qemu(explicit: str | None = None) -> QemuBinary:
         if found is None:
             raise InputError(f"no QEMU: {named} is no program that can be run")
         return _ask(Path(found).absolute())
-    cached = _cache_folder() / "qemu" / "10" / PROGRAM
+    if wanted is not None:
+        cached = _cached(wanted[0])
+        if os.access(cached, os.X_OK):
+            qemu = _ask(cached)
+            if qemu.version == wanted:
+                return qemu
+    cached = _cached(_USUAL_MAJOR)
     if os.access(cached, os.X_OK):
         return _ask(cached)
     found = shutil.which(PROGRAM)
@@ -71,6 +84,17 @@ def find_qemu(explicit: str | None = None) -> QemuBinary:
             f"./dev setup qemu, or name one: --qemu FILE or {ENVIRONMENT}=FILE"
         )
     return _ask(Path(found).absolute())
+
+
+def how_to_get(version: tuple[int, int]) -> str:
+    """What gets that QEMU, for an error message."""
+    if version in _SET_UP:
+        return f"./dev setup {_SET_UP[version]} gets it, or name one: --qemu FILE"
+    return "name another with --qemu FILE"
+
+
+def _cached(major: int) -> Path:
+    return _cache_folder() / "qemu" / str(major) / PROGRAM
 
 
 def _cache_folder() -> Path:

@@ -55,6 +55,8 @@ class Console:
             data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
             return True
+        except ConnectionResetError:  # it was forwarded, and its host is gone
+            data = b""
         now_s = time.monotonic()
         since_s = self._rest_since_s if self._rest else first_s
         *lines, self._rest = (self._rest + data).split(b"\n")

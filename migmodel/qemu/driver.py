@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from migmodel.errors import InputError, QemuError
-from migmodel.qemu.accel import Accel, check_dirty_tracking, choose_accel
+from migmodel.qemu.accel import (
+    Accel,
+    check_dirty_tracking,
+    choose_accel,
+    loses_dirty_pages,
+)
 from migmodel.qemu.binary import QemuBinary, find_qemu
+from migmodel.qemu.faults import trace_argv
+from migmodel.qemu.folder import private_folder
 from migmodel.qemu.guest import check_guest, guest_argv
+from migmodel.qemu.hardware import check_accel, check_here
 from migmodel.qemu.host import check_memory, host_facts, tsc_mhz
 from migmodel.qemu.instance import machine_argv
 from migmodel.qemu.migration import Migration
@@ -25,8 +31,10 @@ from migmodel.qemu.options import DriverOptions, ProgressHandler
 from migmodel.qemu.recording import Recording
 from migmodel.qemu.session import SIDES, Session
 from migmodel.qemu.settling import settle, wait_for_phase_s
-from migmodel.qemu.trace import build_trace
+from migmodel.qemu.testbed import Testbed, check_link, link_problems, open_testbed
+from migmodel.qemu.trace import build_trace, only_faults
 from migmodel.qemu.validity import problems
+from migmodel.records.capabilities import check_capabilities
 from migmodel.records.measurement import Measurement
 from migmodel.records.parameters import SUPPORTED_QEMU, check_parameters
 from migmodel.records.scenario import Scenario
@@ -70,33 +78,48 @@ def measure(
     """
     qemu, accel = check(scenario, options)
     scenario, remarks = _with_real_version(scenario, qemu)
+    if loses_dirty_pages(qemu, accel):
+        remarks.append(
+            f"QEMU {qemu.release} loses dirty pages under TCG: only times, bytes and "
+            "ratios of this run count, what the guest says does not"
+        )
     facts = host_facts(qemu, accel)
     loaded = guest_argv(scenario, options.image, tsc_mhz())
     argv = {
-        side: machine_argv(qemu, accel, scenario.guest, loaded, side) for side in SIDES
+        side: machine_argv(qemu, accel, scenario.guest, loaded, side, options.hardware)
+        for side in SIDES
     }
+    if options.trace_faults:
+        argv["destination"] += trace_argv()
     recording = Recording()
     execution = _Execution(scenario, options, recording, on_progress or _ignore)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     with (
-        tempfile.TemporaryDirectory(prefix="migmodel-") as folder,
         _sigterm_as_sigint(),
+        private_folder() as folder,
+        open_testbed(scenario, qemu, folder, options) as testbed,
     ):
-        asyncio.run(execution.run(argv, Path(folder)))
-    raw = recording.raw()
+        asyncio.run(execution.run(argv, testbed))
+        if options.trace_faults:
+            recording.read_faults(folder)
+    raw = recording.raw(testbed.clock)
     trace = build_trace(raw, scenario, execution.failure)
-    found = problems(raw, trace)
+    found = problems(raw, trace) + link_problems(scenario.link, testbed.link_facts)
     return Measurement(
         scenario=scenario,
-        trace=trace,
+        trace=only_faults(trace) if options.trace_faults else trace,
         host=facts,
+        destination_host=testbed.destination_host(facts),
         started_at=started_at,
         repeat=repeat,
+        traced=options.trace_faults,
         valid=not found,
         problems=found + remarks,
         source_argv=argv["source"],
         destination_argv=argv["destination"],
         stderr_tail=execution.stderr_tail,
+        hardware=options.hardware,
+        link_facts=testbed.link_facts,
         raw=raw if options.keep_raw else None,
     )
 
@@ -114,19 +137,43 @@ def check(scenario: Scenario, options: DriverOptions) -> tuple[QemuBinary, Accel
             f"query-migrate is sampled at least every {LONGEST_POLL_INTERVAL_S:g} s, "
             f"not every {options.poll_interval_s:g} s"
         )
-    link = scenario.link
-    if link.bandwidth_bytes_per_s is not None or link.rtt_s:
-        raise InputError(
-            "measure cannot shape a link yet: leave out --link and --rtt, and limit "
-            "QEMU itself with --bw"
-        )
+    remote = options.remote is not None
+    check_link(scenario.link, remote)
+    _refuse_what_is_not_measured(scenario)
     check_guest(scenario, options.image)
-    check_memory(scenario.guest.ram_bytes)
-    qemu = find_qemu(options.qemu)
-    check_parameters(scenario.policy.parameters, qemu.version)
+    here = SIDES[:1] if remote else SIDES
+    check_memory(scenario.guest.ram_bytes, len(here))
+    qemu = find_qemu(options.qemu, scenario.version)
+    policy = scenario.policy
+    check_parameters(policy.all_parameters, qemu.version)
+    check_capabilities(
+        policy.all_capabilities,
+        policy.all_parameters,
+        qemu.version,
+        scenario.link.transport,
+        scenario.guest.dirty_ring_size is not None,
+    )
     accel = choose_accel(qemu, options.accel)
-    check_dirty_tracking(qemu, accel, scenario.workload.working_set_bytes)
+    check_accel(scenario.guest, accel)
+    check_here(options.hardware, scenario.guest, here)
+    check_dirty_tracking(qemu, accel, scenario.workload)
+    if options.trace_faults and not policy.has("postcopy-ram"):
+        raise InputError("--trace-faults is for post-copy: use --policy postcopy")
+    if options.trace_faults and remote:
+        raise InputError("--trace-faults needs the destination on this host")
     return qemu, accel
+
+
+def _refuse_what_is_not_measured(scenario: Scenario) -> None:
+    link = scenario.link
+    wanted = {
+        "--transport rdma": link.transport == "rdma",
+        "--socket-buffer": link.socket_buffer_bytes is not None,
+        "--outage": link.outage is not None,
+    }
+    for option, is_wanted in wanted.items():
+        if is_wanted:
+            raise InputError(f"measure does not do {option} yet: leave it out")
 
 
 class _Execution:
@@ -146,8 +193,8 @@ class _Execution:
         self._recording = recording
         self._on_progress = on_progress
 
-    async def run(self, argv: dict[str, list[str]], folder: Path) -> None:
-        session = Session(argv, folder, self._options, self._recording)
+    async def run(self, argv: dict[str, list[str]], testbed: Testbed) -> None:
+        session = Session(argv, testbed, self._recording)
         try:
             await session.conduct(self._migrate(session))
         except QemuError as error:

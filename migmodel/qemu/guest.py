@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from migmodel.errors import InputError
-from migmodel.records.scenario import GuestKind, Scenario
+from migmodel.records.scenario import LINE_BYTES, GuestKind, Scenario
 from migmodel.units import GIB, MIB, PAGE_BYTES, format_bytes
 
 REPORT_MS = 75
@@ -16,8 +16,7 @@ BARE_MAX_RAM_BYTES = 3 * GIB
 BESIDE_BYTES: dict[GuestKind, int] = {"bare": 16 * MIB, "linux": 256 * MIB}
 MAX_VCPUS = 64
 _SEED = 1
-# The serial port is the workload's: the kernel keeps silent. It zeroes what it frees,
-# else what booting left in memory differs from run to run.
+# As stress/command.py has it, and why; a test compares both.
 _LINUX_WORDS = "console=ttyS0 quiet loglevel=1 init_on_free=1 panic=-1"
 
 
@@ -67,12 +66,13 @@ def check_guest(scenario: Scenario, image: GuestImage) -> None:
             f"the stress guest has at most {MAX_VCPUS} vCPUs, not {guest.vcpus}"
         )
     largest = guest.ram_bytes - BESIDE_BYTES[guest.kind]
-    if workload.working_set_bytes > largest:
+    filled = workload.working_set_bytes + workload.still_bytes
+    if filled > largest:
         raise InputError(
             f"the {guest.kind} guest needs {format_bytes(BESIDE_BYTES[guest.kind])} "
             f"beside its working set: with {format_bytes(guest.ram_bytes)} of RAM "
-            f"--ws can be {format_bytes(max(largest, 0))} at most, not "
-            f"{format_bytes(workload.working_set_bytes)}"
+            f"--ws and --still together can be {format_bytes(max(largest, 0))} at "
+            f"most, not {format_bytes(filled)}"
         )
     if guest.kind == "bare" and guest.ram_bytes > BARE_MAX_RAM_BYTES:
         raise InputError(
@@ -84,19 +84,27 @@ def check_guest(scenario: Scenario, image: GuestImage) -> None:
 def guest_argv(
     scenario: Scenario, image: GuestImage, tsc_mhz: float | None
 ) -> list[str]:
-    """QEMU's arguments that load the guest with its settings (stress/README.md)."""
+    """QEMU's arguments that load the guest with its settings (stress/README.md).
+
+    They are those of stress/command.py, from a scenario that has been checked.
+    """
     workload = scenario.workload
     settings: dict[str, int | str] = {
-        "ws": workload.working_set_bytes // PAGE_BYTES * PAGE_BYTES,
+        "ws": workload.pages * PAGE_BYTES,
+        "still": workload.still_pages * PAGE_BYTES,
         "rate": 0 if workload.rate_pps is None else max(1, round(workload.rate_pps)),
         "touch": workload.touch,
-        "content": "random",
+        "content": workload.content,
+        "cpus": scenario.guest.vcpus,
         "report_ms": REPORT_MS,
         "seed": _SEED,
-        "cpus": scenario.guest.vcpus,
     }
+    if workload.compressibility:
+        settings["repeat"] = round(workload.compressibility * LINE_BYTES)
+    if workload.delta_bytes is not None:
+        settings["delta"] = workload.delta_bytes
     if tsc_mhz is not None:
-        settings["mhz"] = f"{tsc_mhz:.4f}"
+        settings["mhz"] = f"{tsc_mhz:.6f}"
     words = " ".join(f"{name}={value}" for name, value in settings.items())
     if image.kind == "bare":
         return ["-kernel", str(image.image.absolute()), "-append", f"-- {words}"]

@@ -55,20 +55,21 @@ def busy_share(window_s: float = _LOAD_WINDOW_S) -> float:
     return (busy_after - busy_before) / max(all_after - all_before, 1)
 
 
-def check_memory(ram_bytes: int) -> None:
-    """Refuse a guest that does not fit twice, as source and destination, into memory.
+def check_memory(ram_bytes: int, sides: int = 2) -> None:
+    """Refuse a guest that does not fit into memory as often as it runs here.
 
     Raises
     ------
     InputError
         States what is needed and what is free.
     """
-    needed = 2 * (ram_bytes + QEMU_OVERHEAD_BYTES)
+    needed = sides * (ram_bytes + QEMU_OVERHEAD_BYTES)
     available = available_memory_bytes()
     if needed > available:
+        why = ", as source and destination run on this host" if sides > 1 else ""
         raise InputError(
             f"a guest of {format_bytes(ram_bytes)} needs {format_bytes(needed)} of "
-            "memory here, as source and destination run on this host, but only "
+            f"memory here{why}, but only "
             f"{format_bytes(available)} are free: choose a smaller --mem"
         )
 

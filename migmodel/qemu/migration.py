@@ -8,9 +8,11 @@ from typing import Any
 
 from migmodel.errors import QemuError
 from migmodel.managers import Manager, managers_for
+from migmodel.managers.passes import PassCounter, counts_iterates
 from migmodel.qemu.monitor import RefusedError
 from migmodel.qemu.options import DriverOptions, ProgressHandler
 from migmodel.qemu.session import Session
+from migmodel.qemu.story import see_passes
 from migmodel.records.scenario import Scenario
 from migmodel.records.status import (
     Action,
@@ -22,7 +24,6 @@ from migmodel.records.status import (
 )
 from migmodel.units import MS_PER_S
 
-SOCKET_NAME = "migration.sock"  # in the run's private folder, where QEMU runs
 FINAL = ("completed", "failed", "cancelled", "postcopy-paused")
 _SETTLED_VALUES_S = 2.0  # total-time may be 0 just after completion
 _SETTLED_VALUES_POLL_S = 0.01
@@ -44,6 +45,9 @@ class Migration:
         self._on_progress = on_progress
         self._uri = ""
         self._paused = False
+        postcopy = scenario.policy.has("postcopy-ram")
+        counts = counts_iterates(scenario.version, postcopy)
+        self._passes = PassCounter() if counts else None
         self._source_ended = asyncio.Event()
         self._destination_completed = asyncio.Event()
         self._destination_runs = asyncio.Event()
@@ -52,24 +56,22 @@ class Migration:
     async def prepare(self) -> None:
         """Set capabilities and parameters on both sides and open the destination."""
         policy = self._scenario.policy
-        capabilities = [
-            {"capability": name, "state": state}
-            for name, state in {**policy.all_capabilities, "events": True}.items()
-        ]
         destination = self._session.destination
         for side in (self._session.source, destination):
-            arguments = {"capabilities": capabilities}
-            await side.execute("migrate-set-capabilities", arguments)
-            if policy.parameters:
-                await side.execute("migrate-set-parameters", dict(policy.parameters))
-        if self._scenario.link.transport == "unix":
-            self._uri = f"unix:{SOCKET_NAME}"
-            await destination.execute("migrate-incoming", {"uri": self._uri})
-            return
-        await destination.execute("migrate-incoming", {"uri": "tcp:127.0.0.1:0"})
-        listening = await destination.execute("query-migrate")
-        port = listening["socket-address"][0]["port"]
-        self._uri = f"tcp:127.0.0.1:{port}"
+            wanted = {"events": True, **policy.all_capabilities}
+            if side is destination and policy.has("postcopy-ram"):
+                # Its figures cost next to nothing, and nothing on the source.
+                wanted.setdefault("postcopy-blocktime", True)
+            capabilities = [
+                {"capability": name, "state": state} for name, state in wanted.items()
+            ]
+            await side.execute(
+                "migrate-set-capabilities", {"capabilities": capabilities}
+            )
+            if policy.all_parameters:
+                parameters = policy.all_parameters
+                await side.execute("migrate-set-parameters", {**parameters})
+        self._uri = await self._session.listen()
 
     async def run(self) -> None:
         """Migrate, to whatever end, and watch the guest for a while after it.
@@ -154,7 +156,8 @@ class Migration:
         answered_s = time.monotonic()
         recording = self._session.recording
         recording.queries.append([sent_s, answered_s, reply])
-        return status_of(reply, answered_s - (recording.started_s or sent_s))
+        elapsed_s = answered_s - (recording.started_s or sent_s)
+        return status_of(reply, elapsed_s, self._passes)
 
     async def _ask(
         self, manager: Manager, due_s: float, status: MigrationStatus
@@ -211,14 +214,29 @@ class Migration:
             ) from None
 
 
-def status_of(reply: dict[str, Any], elapsed_s: float) -> MigrationStatus:
-    """What managers are shown, from an answer to query-migrate."""
+def status_of(
+    reply: dict[str, Any], elapsed_s: float, passes: PassCounter | None = None
+) -> MigrationStatus:
+    """What managers are shown, from an answer to query-migrate.
+
+    Parameters
+    ----------
+    reply : dict
+        QEMU's answer.
+    elapsed_s : float
+        Since the migrate command [s].
+    passes : PassCounter or None
+        Counts passes where QEMU counts something else.
+    """
     ram = reply.get("ram", {})
     expected_ms = reply.get("expected-downtime")
+    count = ram.get("dirty-sync-count", 0)
+    if passes is not None and ram and reply["status"] == "active":
+        count = see_passes(passes, ram)
     return MigrationStatus(
         status=reply.get("status", "none"),
         elapsed_s=elapsed_s,
-        dirty_sync_count=ram.get("dirty-sync-count", 0),
+        dirty_sync_count=count,
         remaining_bytes=ram.get("remaining", 0),
         total_bytes=ram.get("total", 0),
         transferred_bytes=ram.get("transferred", 0),

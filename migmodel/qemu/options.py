@@ -7,6 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from migmodel.qemu.guest import GuestImage
+from migmodel.qemu.target import RemoteTarget
+from migmodel.records.hardware import Hardware
 from migmodel.records.status import MigrationStatus
 
 # Called with the phase (starting, settling, baseline, migrating, after) and, while
@@ -38,8 +40,15 @@ class DriverOptions(msgspec.Struct, frozen=True, kw_only=True):
         A QEMU that does not answer for that long hangs [s].
     nice : int
         Nice level of the QEMU processes.
+    hardware : Hardware
+        What of the host each side is given.
+    remote : RemoteTarget or None
+        The destination's host; None: both sides run on this one.
     keep_raw : bool
         Keep the raw samples in the Measurement.
+    trace_faults : bool
+        Have the destination log every post-copy fault. The run is marked `traced`: it
+        tells fault latencies and nothing else, for logging costs more than a fault.
     """
 
     image: GuestImage
@@ -52,4 +61,7 @@ class DriverOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 600.0
     reply_timeout_s: float = 30.0
     nice: int = 0
+    hardware: Hardware = Hardware()
+    remote: RemoteTarget | None = None
     keep_raw: bool = True
+    trace_faults: bool = False

@@ -10,10 +10,13 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from migmodel.errors import QemuError
+from migmodel.qemu.cpu import ProcessCpu
+from migmodel.qemu.namespaces import enter
 
 STDERR_TAIL_BYTES = 4096
 # A pipe holds what the guest prints while we are busy elsewhere: a reader that is
@@ -23,6 +26,8 @@ _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ where Python names it
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _READ_BYTES = 65536
+
+CpuHandler = Callable[[float, dict[str, float]], None]  # monotonic time [s], clocks
 
 
 class QemuProcess:
@@ -38,6 +43,10 @@ class QemuProcess:
         Working directory: private to the run, holds the migration's socket.
     nice : int
         Added to the nice level.
+    cpus : tuple of int or None
+        Host CPUs that it may run on; None is all.
+    namespace_fd : int or None
+        Network namespace that it runs in; None is our own.
 
     Raises
     ------
@@ -45,7 +54,15 @@ class QemuProcess:
         When it cannot be started.
     """
 
-    def __init__(self, side: str, argv: list[str], folder: Path, nice: int = 0) -> None:
+    def __init__(
+        self,
+        side: str,
+        argv: list[str],
+        folder: Path,
+        nice: int = 0,
+        cpus: tuple[int, ...] | None = None,
+        namespace_fd: int | None = None,
+    ) -> None:
         self.side = side
         self.monitor_socket, monitor_peer = socket.socketpair()
         self.console_fd, console_peer = os.pipe()
@@ -56,7 +73,6 @@ class QemuProcess:
         with contextlib.suppress(OSError):
             fcntl.fcntl(console_peer, _F_SETPIPE_SZ, CONSOLE_PIPE_BYTES)
         self.argv = argv + _channels(monitor_peer.fileno(), console_peer)
-        parent = os.getpid()
         try:
             self._process = subprocess.Popen(
                 self.argv,
@@ -66,7 +82,7 @@ class QemuProcess:
                 cwd=folder,
                 pass_fds=(monitor_peer.fileno(), console_peer),
                 start_new_session=True,
-                preexec_fn=lambda: _tie_to_parent(parent, nice),
+                preexec_fn=tie_to_parent(nice, cpus, namespace_fd),
             )
         except (OSError, subprocess.SubprocessError) as error:
             for fd in (self.console_fd, errors_fd):
@@ -79,6 +95,7 @@ class QemuProcess:
             os.close(errors_peer)
         os.set_blocking(errors_fd, False)
         os.set_blocking(self.console_fd, False)
+        self._cpu = ProcessCpu(self.pid)
 
     @property
     def pid(self) -> int:
@@ -86,10 +103,20 @@ class QemuProcess:
         return self._process.pid
 
     @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended it."""
+        status = self._process.poll()
+        return status is not None and status < 0
+
+    @property
     def stderr_tail(self) -> str:
         """The last of what QEMU wrote to its standard output and error."""
         self._read_errors()
         return self._stderr.decode(errors="replace").strip()
+
+    def sample_cpu(self, record: CpuHandler) -> None:
+        """Read the CPU clocks and hand on what they show."""
+        record(time.monotonic(), self._cpu.sample())
 
     def watch(self, on_death: Callable[[str], None]) -> None:
         """Call `on_death` with the reason as soon as the process ends by itself."""
@@ -167,14 +194,27 @@ def _channels(monitor_fd: int, console_fd: int) -> list[str]:
     ]
 
 
-def _tie_to_parent(parent: int, nice: int) -> None:
-    """In the child: die when the parent's thread does, even by SIGKILL."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was gone before we asked
-        os._exit(1)
-    if nice:
-        os.nice(nice)
-        # Each session is scheduled as a group where the kernel has autogroups: there
-        # a nice level counts within the group only, the group has one of its own.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
+def tie_to_parent(
+    nice: int = 0,
+    cpus: tuple[int, ...] | None = None,
+    namespace_fd: int | None = None,
+) -> Callable[[], None]:
+    """Make what a child does first: die when this thread does, even by SIGKILL."""
+    parent = os.getpid()
+
+    def tie() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was gone before we asked
+            os._exit(1)
+        if cpus is not None:
+            os.sched_setaffinity(0, cpus)
+        if namespace_fd is not None:
+            enter(namespace_fd)
+        if nice:
+            os.nice(nice)
+            # Each session is scheduled as a group where the kernel has autogroups:
+            # there a nice level counts within the group only, which has its own.
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text(str(nice), encoding="ascii")
+
+    return tie

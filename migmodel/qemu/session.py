@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from migmodel.errors import QemuError
 from migmodel.qemu.instance import Handlers, Instance
 from migmodel.qemu.monitor import GoneError
-from migmodel.qemu.options import DriverOptions
 from migmodel.qemu.recording import Recording
+from migmodel.qemu.testbed import Testbed
 
 SIDES = ("source", "destination")
 _CPU_INTERVAL_S = 0.2
@@ -22,31 +23,32 @@ SideEventHandler = Callable[[str, dict[str, Any]], None]
 
 
 class Session:
-    """Two QEMUs on this host, and everything that they say.
+    """Two QEMUs, and everything that they say.
 
     Parameters
     ----------
     argv : dict
         Command line by side; afterwards with monitor and console, as it was run.
-    folder : Path
-        A private folder of this run.
+    testbed : Testbed
+        Where they run.
     """
 
     def __init__(
         self,
         argv: dict[str, list[str]],
-        folder: Path,
-        options: DriverOptions,
+        testbed: Testbed,
         recording: Recording,
     ) -> None:
         self.argv = argv
         self.recording = recording
         self.on_event: SideEventHandler | None = None
         self.may_end: set[str] = set()  # sides that are no longer needed
-        self._folder = folder
-        self._options = options
+        self._testbed = testbed
         self._instances: dict[str, Instance] = {}
-        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # How each side ended, when it does so by itself.
+        self._ends: dict[str, asyncio.Future[str]] = {
+            side: asyncio.get_running_loop().create_future() for side in SIDES
+        }
 
     @property
     def source(self) -> Instance:
@@ -74,14 +76,16 @@ class Session:
         """
         task = asyncio.ensure_future(self._connected(work))
         try:
-            await asyncio.wait(
-                {task, self._broken}, return_when=asyncio.FIRST_COMPLETED
-            )
+            ends = list(self._ends.values())
+            either: list[asyncio.Future[Any]] = [task, *ends]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if task.done() and isinstance(task.exception(), GoneError):
                 # Its socket may have told before its process did: the latter says why.
-                await asyncio.wait({self._broken}, timeout=_DEATH_NOTICE_S)
-            if self._broken.done():
-                self._broken.result()
+                await asyncio.wait(
+                    ends, timeout=_DEATH_NOTICE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+            if any(end.done() for end in ends):
+                raise QemuError(await self._why_it_ended())
             task.result()
         finally:
             task.cancel()
@@ -91,8 +95,18 @@ class Session:
 
     def sample_cpu(self) -> None:
         """Read all CPU clocks now."""
-        clocks = {side: instance.cpu for side, instance in self._instances.items()}
-        self.recording.sample_cpu(clocks)
+        for side, instance in self._instances.items():
+            instance.process.sample_cpu(partial(self._note_cpu, side))
+        for name, clock in self._testbed.helpers().items():
+            self.recording.cpu(time.monotonic(), name, clock.sample())
+        self.recording.sample_own_cpu()
+
+    async def listen(self) -> str:
+        """Open the destination for the stream; answers the source's URI."""
+        return await self._testbed.listen(self.destination)
+
+    def _note_cpu(self, side: str, time_s: float, used: dict[str, float]) -> None:
+        self.recording.cpu(time_s, side, used)
 
     async def _connected(self, work: Coroutine[Any, Any, None]) -> None:
         for side in SIDES:
@@ -106,8 +120,6 @@ class Session:
             sampler.cancel()
 
     def _start(self, side: str) -> None:
-        options = self._options
-
         def event(time_s: float, event: dict[str, Any]) -> None:
             self.recording.events.append([time_s, side, event])
             if self.on_event is not None:
@@ -116,21 +128,27 @@ class Session:
         def line(time_s: float, text: str) -> None:
             self.recording.consoles[side].append([time_s, text])
 
-        instance = Instance(
-            side,
-            self.argv[side],
-            self._folder,
-            Handlers(event, line),
-            options.nice,
-            options.reply_timeout_s,
-        )
+        instance = self._testbed.start(side, self.argv[side], Handlers(event, line))
         self._instances[side] = instance
         self.argv[side] = instance.process.argv
         instance.process.watch(lambda reason: self._break_off(side, reason))
 
     def _break_off(self, side: str, reason: str) -> None:
-        if side not in self.may_end and not self._broken.done():
-            self._broken.set_exception(QemuError(reason))
+        if side not in self.may_end:
+            self._ends[side].set_result(reason)
+
+    async def _why_it_ended(self) -> str:
+        """What to say when a QEMU, or both, ended by themselves.
+
+        A destination ends itself when its stream breaks off, and may be seen to before
+        the source, whose end is the cause.
+        """
+        source, destination = (self._ends[side] for side in SIDES)
+        if destination.done() and not self.destination.process.was_killed:
+            await asyncio.wait({source}, timeout=_DEATH_NOTICE_S)
+            if source.done():
+                return source.result()
+        return "; ".join(end.result() for end in (source, destination) if end.done())
 
     async def _keep_sampling(self) -> None:
         while True:
@@ -143,5 +161,3 @@ class Session:
             instance.kill()
         for instance in self._instances.values():
             await instance.close()
-        if self._broken.done():
-            self._broken.exception()  # it has been seen

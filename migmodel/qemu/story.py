@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from migmodel.managers.passes import PassCounter
 from migmodel.records.measurement import Raw
 from migmodel.records.trace import Event, Phases
-from migmodel.units import US_PER_S
+from migmodel.units import PAGE_BYTES, US_PER_S
 
 _MANAGER = "MANAGER"
 
@@ -29,9 +30,12 @@ class Story:
     ----------
     raw : Raw
         What was recorded.
+    counts_iterates : bool
+        QEMU's dirty-sync-count is no count of passes: they are counted by what was
+        sent.
     """
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, counts_iterates: bool = False) -> None:
         happenings = [_happening(raw, *event) for event in raw.events]
         self.happenings = sorted(happenings, key=lambda it: it.time_s)
         replies = [
@@ -43,6 +47,9 @@ class Story:
         self.status: str | None = replies[-1][1]["status"] if replies else None
         self.last_reply: dict[str, Any] = replies[-1][1] if replies else {}
         self._last_s = replies[-1][0] if replies else 0.0
+        self._counted: list[int] | None = None
+        if counts_iterates:
+            self._counted = _counted_passes([reply for _, reply in self.samples])
 
     def first(
         self, side: str, name: str, *, after_s: float = 0.0, status: str | None = None
@@ -64,8 +71,23 @@ class Story:
         return cancels[-1] if cancels else None
 
     @property
+    def pass_numbers(self) -> list[int]:
+        """Which pass each sample lies in: dirty-sync-count, or the own count."""
+        if self._counted is not None:
+            return self._counted
+        return [reply["ram"].get("dirty-sync-count", 0) for _, reply in self.samples]
+
+    @property
     def passes(self) -> list[tuple[int, float]]:
-        """dirty-sync-count and time [s] of every bitmap sync since the start."""
+        """Number and start [s] of every pass: the syncs since the start.
+
+        With the own count, which comes from samples, the first sample in the pass.
+        """
+        if self._counted is not None:
+            starts: dict[int, float] = {}
+            for number, (at_s, _) in zip(self._counted, self.samples, strict=True):
+                starts.setdefault(number, at_s if starts else 0.0)
+            return list(starts.items())
         return [
             (int(it.data["pass"]), it.time_s)
             for it in self.happenings
@@ -95,12 +117,35 @@ class Story:
         return [event for event in map(_event, self.happenings) if event is not None]
 
 
+def see_passes(passes: PassCounter, ram: dict[str, Any]) -> int:
+    """Show a counter the ram section of query-migrate; the pass that is running."""
+    return passes.see(
+        ram["normal"] + ram["duplicate"],
+        ram["remaining"] / PAGE_BYTES,
+        ram["total"] / PAGE_BYTES,
+    )
+
+
+def _counted_passes(replies: list[dict[str, Any]]) -> list[int]:
+    """The sync when the guest stops counts, as it does in QEMU's own count."""
+    passes, last = PassCounter(), None
+    numbers = []
+    for reply in replies:
+        if reply["status"] == "active":
+            last = see_passes(passes, reply["ram"])
+            numbers.append(last)
+        else:
+            numbers.append((last or 0) + 1)
+    return numbers
+
+
 def _happening(raw: Raw, arrived_s: float, side: str, event: Any) -> Happening:
     time_s = arrived_s
     stamp = event.get("timestamp")
     if stamp and stamp["seconds"] >= 0:  # QEMU writes -1 when its clock fails
         real_s = stamp["seconds"] + stamp["microseconds"] / US_PER_S
-        time_s = real_s - raw.realtime_offset_s
+        clock = raw.destination_clock if side == "destination" else None
+        time_s = real_s - (clock.offset_s if clock else raw.realtime_offset_s)
     return Happening(
         time_s - raw.started_s, side, event.get("event", ""), event.get("data", {})
     )

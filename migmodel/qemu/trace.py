@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from migmodel.managers.passes import counts_iterates
+from migmodel.qemu.counters import counters
 from migmodel.qemu.load import CpuUse, cpu_use, host_load
 from migmodel.qemu.rounds import rounds
 from migmodel.qemu.speed import guest_story
 from migmodel.qemu.story import Story
 from migmodel.records.measurement import Raw
+from migmodel.records.policy import Policy
 from migmodel.records.scenario import Scenario
 from migmodel.records.trace import Outcome, Phases, Progress, Trace, Verdict
 from migmodel.units import MS_PER_S
@@ -29,7 +32,8 @@ def build_trace(raw: Raw, scenario: Scenario, failure: str | None = None) -> Tra
     failure : str or None
         Why the run broke off, if it did.
     """
-    story = Story(raw)
+    policy, version = scenario.policy, scenario.version
+    story = Story(raw, counts_iterates(version, policy.has("postcopy-ram")))
     phases = story.phases()
     guest = guest_story(raw, story)
     source, destination = (cpu_use(raw, side) for side in ("source", "destination"))
@@ -38,8 +42,7 @@ def build_trace(raw: Raw, scenario: Scenario, failure: str | None = None) -> Tra
     ram = story.last_reply.get("ram", {})
     vcpu_cpu_s, source_cpu_s = _cpu(source, phases, story)
     _, destination_cpu_s = _cpu(destination, phases, story)
-    capabilities = scenario.policy.all_capabilities
-    requests = ram.get("postcopy-requests") if "postcopy-ram" in capabilities else None
+    requests = ram.get("postcopy-requests") if policy.has("postcopy-ram") else None
     outcome = Outcome(
         verdict=verdict,
         reason=reason,
@@ -57,12 +60,13 @@ def build_trace(raw: Raw, scenario: Scenario, failure: str | None = None) -> Tra
         ),
         downtime_guest_s=guest.downtime_s,
         passes=_passes(story),
-        peak_throttle_percent=_peak_throttle(progress, capabilities),
+        peak_throttle_percent=_peak_throttle(progress, policy),
         bytes_sent=ram.get("transferred"),
         postcopy_requests=requests,
         source_cpu_s=source_cpu_s,
         destination_cpu_s=destination_cpu_s,
         vcpu_cpu_s=vcpu_cpu_s,
+        **counters(raw, story.last_reply, policy, version),
     )
     return Trace(
         outcome=outcome,
@@ -72,6 +76,30 @@ def build_trace(raw: Raw, scenario: Scenario, failure: str | None = None) -> Tra
         guest=guest.speed,
         events=story.events(),
         load=host_load(source, destination),
+    )
+
+
+def only_faults(trace: Trace) -> Trace:
+    """What counts of a run whose faults were traced: how they waited, nothing else.
+
+    The guest's own gaps stay, to set against them.
+    """
+    outcome = trace.outcome
+    return Trace(
+        outcome=Outcome(
+            verdict=outcome.verdict,
+            reason=outcome.reason,
+            postcopy_requests=outcome.postcopy_requests,
+            fault_latency_mean_s=outcome.fault_latency_mean_s,
+            fault_latency_p50_s=outcome.fault_latency_p50_s,
+            fault_latency_p90_s=outcome.fault_latency_p90_s,
+            fault_latency_p99_s=outcome.fault_latency_p99_s,
+            fault_latency_histogram=outcome.fault_latency_histogram,
+            postcopy_blocktime_s=outcome.postcopy_blocktime_s,
+        ),
+        phases=trace.phases,
+        guest=trace.guest,
+        events=trace.events,
     )
 
 
@@ -100,14 +128,14 @@ def _seconds(milliseconds: Any) -> float | None:
 
 def _passes(story: Story) -> int | None:
     """dirty-sync-count at the end: the reply of a failed migration may lack it."""
-    seen = [it["ram"].get("dirty-sync-count", 0) for _, it in story.samples]
-    return max([*seen, *(count for count, _ in story.passes)], default=None)
+    counts = [*story.pass_numbers, *(count for count, _ in story.passes)]
+    return max(counts, default=None)
 
 
-def _peak_throttle(progress: Progress, capabilities: dict[str, bool]) -> float | None:
-    if not capabilities.get("auto-converge"):
+def _peak_throttle(progress: Progress, policy: Policy) -> float | None:
+    if not policy.has("auto-converge"):
         return None
-    return max(progress.throttle_percent, default=0.0)
+    return max(progress.throttle_percent, default=None)
 
 
 def _cpu(
@@ -120,7 +148,7 @@ def _cpu(
 
 def _progress(story: Story) -> Progress:
     progress = Progress()
-    for time_s, reply in story.samples:
+    for (time_s, reply), number in zip(story.samples, story.pass_numbers, strict=True):
         if reply["status"] not in RUNNING:
             continue
         ram = reply["ram"]
@@ -128,6 +156,6 @@ def _progress(story: Story) -> Progress:
         progress.remaining_bytes.append(ram["remaining"])
         progress.transferred_bytes.append(ram["transferred"])
         progress.throttle_percent.append(reply.get("cpu-throttle-percentage", 0))
-        progress.dirty_sync_count.append(ram["dirty-sync-count"])
+        progress.dirty_sync_count.append(number)
         progress.dirty_pages_rate_pps.append(ram["dirty-pages-rate"])
     return progress

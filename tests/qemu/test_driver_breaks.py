@@ -78,8 +78,7 @@ def test_a_killed_qemu_gives_a_failed_measurement(
     measurement = run(lambda: os.kill(_children()[side], signal.SIGKILL))
     assert measurement.trace.outcome.verdict == "failed"
     # A destination whose source is gone ends by itself, and may be seen first.
-    told = (f"the {side} QEMU was killed by signal 9", "load of migration failed")
-    assert any(text in measurement.problems[0] for text in told)
+    assert f"the {side} QEMU was killed by signal 9" in measurement.problems[0]
     assert not measurement.valid
     assert measurement.trace.progress.time_s
     assert _children() == {}

@@ -30,7 +30,7 @@ def event(at_s: float, side: str, name: str, **data: Any) -> list[Any]:
 
 
 def query(at_s: float, status: str, **fields: Any) -> list[Any]:
-    ram_names = ("transferred", "remaining", "dirty-sync-count")
+    ram_names = ("transferred", "remaining", "dirty-sync-count", "normal", "duplicate")
     ram = {name: fields.pop(name.replace("-", "_"), 0) for name in ram_names}
     ram |= {"total": TOTAL, "dirty-pages-rate": 0, "postcopy-requests": 4}
     named = {name.replace("_", "-"): value for name, value in fields.items()}

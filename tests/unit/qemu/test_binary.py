@@ -7,7 +7,9 @@ import pytest
 
 from migmodel.errors import InputError
 from migmodel.qemu import accel
-from migmodel.qemu.binary import PROGRAM, QemuBinary, find_qemu
+from migmodel.qemu.binary import PROGRAM, QemuBinary, find_qemu, how_to_get
+from migmodel.records import Workload
+from migmodel.records.scenario import Touch
 
 MakeProgram = Callable[[Path, str], Path]
 
@@ -112,20 +114,35 @@ def test_kvm_that_is_asked_for_is_tried(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("version", "kind", "written", "refused"),
+    ("version", "kind", "touch", "refused"),
     [
-        ((8, 2), "tcg", 4096, True),
-        ((8, 2), "tcg", 0, False),
-        ((8, 2), "kvm", 4096, False),
-        ((9, 0), "tcg", 4096, False),
+        ((8, 2), "tcg", "sweep", True),
+        ((8, 2), "tcg", "read", False),
+        ((8, 2), "kvm", "sweep", False),
+        ((9, 0), "tcg", "sweep", False),
     ],
 )
 def test_only_a_writing_guest_under_old_tcg_is_refused(
-    version: tuple[int, int], kind: accel.Accel, written: int, refused: bool
+    version: tuple[int, int], kind: accel.Accel, touch: Touch, refused: bool
 ) -> None:
     qemu = QemuBinary(Path("/nowhere/qemu"), version, "")
+    workload = Workload(working_set_bytes=4096, touch=touch)
     if not refused:
-        accel.check_dirty_tracking(qemu, kind, written)
+        accel.check_dirty_tracking(qemu, kind, workload)
         return
     with pytest.raises(InputError, match=r"use QEMU 9\.0 or newer"):
-        accel.check_dirty_tracking(qemu, kind, written)
+        accel.check_dirty_tracking(qemu, kind, workload)
+
+
+def test_the_wanted_version_is_taken_where_the_set_up_has_it(
+    tmp_path: Path, make_program: MakeProgram
+) -> None:
+    cache = tmp_path / "cache" / "migmodel" / "qemu"
+    for major, version in (("10", "10.0.2"), ("11", "11.1.2")):
+        make_program(cache / major / PROGRAM, f"QEMU emulator version {version}")
+    assert find_qemu(wanted=(11, 1)).version == (11, 1)
+    # One of another minor is not it; nor is one that is not there.
+    assert find_qemu(wanted=(11, 0)).version == (10, 0)
+    assert find_qemu(wanted=(7, 2)).version == (10, 0)
+    assert "./dev setup qemu-7" in how_to_get((7, 2))
+    assert how_to_get((9, 0)) == "name another with --qemu FILE"
