@@ -44,7 +44,7 @@ def phase_spans(trace: Trace) -> dict[str, tuple[float, float]]:
     precopy_end = phases.stop_s if phases.stop_s is not None else phases.end_s
     spans = {"before": (-float("inf"), 0.0), "precopy": (0.0, precopy_end)}
     if phases.resume_s is not None:
-        if phases.end_s > phases.resume_s and trace.outcome.postcopy_requests:
+        if phases.end_s > phases.resume_s and trace.went_postcopy:
             spans["postcopy"] = (phases.resume_s, phases.end_s)
             spans["after"] = (phases.end_s, float("inf"))
         else:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from migmodel.analysis.guest_speed import phase_speeds
 from migmodel.physics.parameters import check_profile
 from migmodel.records import HostProfile, Interval, Prediction, Scenario, Trace
-from migmodel.sim.simulate import draw_host, simulate
+from migmodel.sim.simulate import draw_host, simulate, simulate_together
 
 DEFAULT_DRAWS = 64
 LOW_PERCENT, HIGH_PERCENT = 10, 90  # an 80 % interval
@@ -28,6 +28,21 @@ _OUTCOME_QUANTITIES = (
     "source_extra_memory_bytes",
     "destination_extra_memory_bytes",
     "postcopy_requests",
+    "postcopy_blocktime_s",
+    "fault_latency_mean_s",
+    "fault_latency_p50_s",
+    "fault_latency_p90_s",
+    "fault_latency_p99_s",
+    "compression_ratio",
+    "xbzrle_cache_misses",
+)
+_PHASES = ("before", "precopy", "postcopy", "after")
+# All that `quantities_of` gives, in its order.
+QUANTITIES: tuple[str, ...] = (
+    *_OUTCOME_QUANTITIES,
+    *(f"guest_{phase}{of}_ms_per_gib" for phase in _PHASES for of in ("", "_worst")),
+    "guest_worst_ms_per_gib",
+    "guest_slow_s",
 )
 
 
@@ -63,20 +78,68 @@ def predict(
     """
     check_profile(profile)
     trace = simulate(scenario, draw_host(profile))
+    drawn = [
+        (rng, simulate(scenario, draw_host(profile, rng), detailed=False))
+        for rng in np.random.default_rng(seed).spawn(draws)
+    ]
+    return _prediction(scenario, profile, trace, drawn, seed)
+
+
+def predict_together(
+    scenarios: Sequence[Scenario],
+    profile: HostProfile,
+    shared_bytes_per_s: float,
+    *,
+    draws: int = DEFAULT_DRAWS,
+    seed: int = 0,
+) -> list[Prediction]:
+    """Predict migrations that begin together and share one link.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+        Each between hosts of its own, of the profile's kind.
+    profile, draws, seed
+        As in `predict`.
+    shared_bytes_per_s : float
+        What the link carries for all of them.
+    """
+    check_profile(profile)
+    hosts = [draw_host(profile) for _ in scenarios]
+    traces = simulate_together(scenarios, hosts, shared_bytes_per_s)
+    drawn: list[list[tuple[np.random.Generator, Trace]]] = [[] for _ in scenarios]
+    for rng in np.random.default_rng(seed).spawn(draws):
+        rngs = rng.spawn(len(scenarios))
+        hosts = [draw_host(profile, each) for each in rngs]
+        runs = simulate_together(scenarios, hosts, shared_bytes_per_s, detailed=False)
+        for column, each, run in zip(drawn, rngs, runs, strict=True):
+            column.append((each, run))
+    return [
+        _prediction(scenario, profile, trace, column, seed)
+        for scenario, trace, column in zip(scenarios, traces, drawn, strict=True)
+    ]
+
+
+def _prediction(
+    scenario: Scenario,
+    profile: HostProfile,
+    trace: Trace,
+    drawn: Sequence[tuple[np.random.Generator, Trace]],
+    seed: int,
+) -> Prediction:
     nominal = quantities_of(trace)
     rows: list[dict[str, float | None]] = []
     completed = 0
-    for rng in np.random.default_rng(seed).spawn(draws):
-        drawn = simulate(scenario, draw_host(profile, rng), detailed=False)
-        completed += drawn.outcome.verdict == "completed"
-        row = quantities_of(drawn)
+    for rng, run in drawn:
+        completed += run.outcome.verdict == "completed"
+        row = quantities_of(run)
         # What the fit left unexplained is part of what is not known.
         factor = float(np.exp(profile["noise_total_sd"] * rng.standard_normal()))
         if row["total_time_s"] is not None:
             row["total_time_s"] *= factor
         rows.append(row)
-    if draws:
-        probability = completed / draws
+    if drawn:
+        probability = completed / len(drawn)
     else:
         probability = float(trace.outcome.verdict == "completed")
     return Prediction(
@@ -85,7 +148,7 @@ def predict(
         trace=trace,
         completes_probability=probability,
         quantities={name: _interval(name, nominal, rows) for name in nominal},
-        draws=draws,
+        draws=len(drawn),
         seed=seed,
     )
 
@@ -100,9 +163,12 @@ def quantities_of(trace: Trace) -> dict[str, float | None]:
         # A run that was cut off has no total time to be right about.
         values["total_time_s"] = None
     speeds = phase_speeds(trace)
-    for phase in ("before", "precopy", "postcopy", "after"):
+    for phase in _PHASES:
         speed = speeds.get(phase)
         values[f"guest_{phase}_ms_per_gib"] = speed.mean_ms_per_gib if speed else None
+        values[f"guest_{phase}_worst_ms_per_gib"] = (
+            speed.worst_ms_per_gib if speed else None
+        )
     during = [speeds[name] for name in ("precopy", "postcopy") if name in speeds]
     worst: Callable[..., float | None] = max
     values["guest_worst_ms_per_gib"] = worst(

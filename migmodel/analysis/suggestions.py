@@ -9,10 +9,12 @@ import msgspec
 
 from migmodel.analysis import predict as model
 from migmodel.errors import InputError
+from migmodel.records.parameters import ParameterValue
+from migmodel.records.policy import Policy, Technique
 from migmodel.records.prediction import Prediction
 from migmodel.records.profile import HostProfile
-from migmodel.records.scenario import Limits, Policy, Scenario, Technique
-from migmodel.units import MS_PER_S
+from migmodel.records.scenario import Limits, Scenario
+from migmodel.units import MS_PER_S, PAGE_BYTES
 
 MOST = 3
 BURDEN_S = 5.0  # below it nobody looks for something better
@@ -86,6 +88,7 @@ Alternatives = Iterator[tuple[str, Scenario]]
 def _kinds(scenario: Scenario) -> Iterator[Alternatives]:
     yield _autoconverge(scenario)
     yield _postcopy(scenario)
+    yield _encodings(scenario)
     yield _downtimes(scenario)
     yield _bandwidths(scenario)
     yield _more_time(scenario)
@@ -100,25 +103,43 @@ def _postcopy(scenario: Scenario) -> Alternatives:
     """Post-copy after one pass: later ones cost time and gain little."""
     policy = scenario.policy
     if policy.technique != "postcopy" or policy.after_passes != 1:
-        yield from _with_technique(scenario, "postcopy", after_passes=1)
+        yield from _with_technique(scenario, "postcopy", " --after 1", after_passes=1)
+
+
+def _encodings(scenario: Scenario) -> Alternatives:
+    """What makes the stream smaller, where the guest's content is known to allow it."""
+    workload = scenario.workload
+    if scenario.policy.technique != "precopy":
+        return
+    if workload.content == "text":
+        yield from _with_technique(scenario, "multifd-zstd")
+    if workload.content == "delta":
+        pages = max(workload.pages, 1)
+        size = PAGE_BYTES << (pages - 1).bit_length()
+        yield from _with_technique(
+            scenario, "xbzrle", f" --cache {size}b", {"xbzrle-cache-size": size}
+        )
 
 
 def _with_technique(
-    scenario: Scenario, technique: Technique, after_passes: int | None = None
+    scenario: Scenario,
+    technique: Technique,
+    options: str = "",
+    parameters: dict[str, ParameterValue] | None = None,
+    after_passes: int | None = None,
 ) -> Alternatives:
     policy = scenario.policy
     try:
         other = Policy(
             technique=technique,
             after_passes=after_passes,
-            parameters=policy.parameters,
+            parameters={**policy.parameters, **(parameters or {})},
             capabilities=policy.capabilities,
         )
+        changed = msgspec.structs.replace(scenario, policy=other)
     except InputError:
-        return  # capabilities asked for beside the technique exclude this one
-    after = "" if after_passes is None else f" --after {after_passes}"
-    changed = msgspec.structs.replace(scenario, policy=other)
-    yield f"--policy {technique}{after}", changed
+        return  # what was asked for beside the technique excludes this one
+    yield f"--policy {technique}{options}", changed
 
 
 def _downtimes(scenario: Scenario) -> Alternatives:
@@ -133,6 +154,8 @@ def _bandwidths(scenario: Scenario) -> Alternatives:
     link = scenario.link.bandwidth_bytes_per_s
     if now == 0 or (link is not None and link <= now):
         return
+    if scenario.policy.technique == "bandwidth-tuning":
+        return  # it raises the limit itself
     for text, bandwidth in BANDWIDTHS:
         if bandwidth == 0 or bandwidth > now:
             yield f"--bw {text}", _with_parameter(scenario, "max-bandwidth", bandwidth)

@@ -7,14 +7,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import connection
 from typing import Any
 
 from migmodel.analysis import predict as model
+from migmodel.analysis.predict import QUANTITIES
 from migmodel.analysis.why import why
 from migmodel.errors import JobError
 from migmodel.managers import DEFAULT_AFTER_PASSES
@@ -24,27 +26,6 @@ from migmodel.records.scenario import Scenario
 
 Row = dict[str, Any]
 
-QUANTITIES: tuple[str, ...] = (
-    "total_time_s",
-    "downtime_reported_s",
-    "downtime_stop_resume_s",
-    "downtime_guest_s",
-    "bytes_sent",
-    "passes",
-    "peak_throttle_percent",
-    "source_cpu_s",
-    "destination_cpu_s",
-    "vcpu_cpu_s",
-    "source_extra_memory_bytes",
-    "destination_extra_memory_bytes",
-    "postcopy_requests",
-    "guest_before_ms_per_gib",
-    "guest_precopy_ms_per_gib",
-    "guest_postcopy_ms_per_gib",
-    "guest_after_ms_per_gib",
-    "guest_worst_ms_per_gib",
-    "guest_slow_s",
-)
 # Columns of their own; any other QEMU parameter has one under its own name.
 _TABLED_PARAMETERS = frozenset({"max-bandwidth", "downtime-limit"})
 WORTH_A_WORKER = 200  # runs below which a process takes longer to start than they do
@@ -100,12 +81,8 @@ def sweep(
     )
     per_task = min(RUNS_PER_TASK // (draws + 1), len(scenarios) // (4 * jobs))
     try:
-        # The workers inherit the mask: Ctrl-C is the parent's, also while they start.
-        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with _interrupts_held_back():
             rows = executor.map(work, scenarios, chunksize=max(per_task, 1))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
         yield from rows
     except BrokenProcessPool:
         raise JobError(
@@ -155,6 +132,7 @@ def _description(scenario: Scenario) -> Row:
         "guest": guest.kind,
         "working_set_bytes": workload.working_set_bytes,
         "rate_pps": workload.rate_pps,
+        "still_bytes": workload.still_bytes,
         "touch": workload.touch,
         "policy": policy.technique,
         "after_passes": after,
@@ -189,6 +167,30 @@ def _result(prediction: Prediction) -> Row:
         cells[f"{name}_low"] = interval.low
         cells[f"{name}_high"] = interval.high
     return cells
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done: a pool half started cannot be ended.
+
+    Processes that are started in it never see one: they inherit the mask. The mask
+    alone is not enough: another thread (numpy has some) may take the signal, and
+    Python then runs the handler in the main thread all the same.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    if in_main:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _live_with_parent() -> None:

@@ -48,7 +48,6 @@ def _why_completed(prediction: Prediction) -> str:
     after = DEFAULT_AFTER_PASSES if after is None else after
     limit = format_duration(policy.downtime_limit_s)
     fits = f"what is left fits the downtime limit of {limit}"
-    acts = policy.technique != "precopy"
     match policy.technique:
         case "autoconverge" if throttle:
             return f"the throttle rises to {throttle:.0f} %, until {fits}"
@@ -56,7 +55,33 @@ def _why_completed(prediction: Prediction) -> str:
             return f"after {after} passes the guest moves and its memory follows"
         case "pause" if _was_paused(trace):
             return f"after {after} passes the guest is paused and the rest follows"
-    return f"{fits} without {policy.technique}" if acts else fits
+        case "dirtylimit" if _slowed(prediction):
+            return f"vCPUs sleep at full dirty rings, until {fits}"
+        case "downtime-tuning":
+            raised = "what is left fits the downtime limit as raised by then"
+            return raised if policy.tuned_at(_end_s(trace)) else fits
+        case "bandwidth-tuning" if policy.tuned_at(_end_s(trace)):
+            return f"max-bandwidth is raised, until {fits}"
+        case "autoconverge" | "postcopy" | "pause" | "dirtylimit" | "bandwidth-tuning":
+            return f"{fits} without {policy.technique}"
+    return fits
+
+
+def _end_s(trace: Trace) -> float:
+    """When pre-copy ended [s]."""
+    stop_s = trace.phases.stop_s
+    return trace.phases.end_s if stop_s is None else stop_s
+
+
+def _slowed(prediction: Prediction) -> bool:
+    """Whether the guest ran at less than half its speed at its worst."""
+    before = prediction.quantities.get("guest_before_ms_per_gib")
+    worst = prediction.quantities.get("guest_worst_ms_per_gib")
+    if before is None or worst is None:
+        return False
+    if before.nominal is None or worst.nominal is None:
+        return False
+    return worst.nominal > 2 * before.nominal
 
 
 def _was_paused(trace: Trace) -> bool:

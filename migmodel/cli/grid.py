@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
+from migmodel.cli.policy_options import OWNERS
 from migmodel.cli.scenario_options import Described, scenario_from
 from migmodel.errors import InputError
 from migmodel.records.scenario import Scenario
 
 Combination = dict[str, str]
 _SET = "set "  # such an axis is one QEMU parameter
-_ACTING = ("pause", "postcopy")
+_CAP = "cap "  # or one capability
 
 
 class Grid(NamedTuple):
@@ -50,7 +51,8 @@ class Grid(NamedTuple):
 def grid_from(**options: Any) -> Grid:
     """Make the grid of describing options, each a comma list.
 
-    Where policies are swept, `after` counts for those alone that act after passes.
+    Where policies are swept, a policy's own setting counts for those alone that have
+    it.
 
     Raises
     ------
@@ -78,14 +80,18 @@ def grid_from(**options: Any) -> Grid:
 def _values(options: dict[str, Any]) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for name, text in options.items():
-        if name != "set" and text is not None:
+        if isinstance(text, tuple) and name not in ("set", "cap"):
+            raise InputError(f"--{name} is given twice: give a comma list")
+        if name not in ("set", "cap") and text is not None:
             values[name] = _split("--" + name.replace("_", "-"), text)
-    for setting in options.get("set") or ():
-        name, equals, text = setting.partition("=")
-        if _SET + name in values:
-            raise InputError(f"--set: {name} is given twice")
-        texts = _split("--set", text) if text else [""]
-        values[_SET + name] = [name + equals + value for value in texts]
+    for prefix in (_SET, _CAP):
+        for setting in options.get(prefix.strip()) or ():
+            name, equals, text = setting.partition("=")
+            typed = flag(prefix)
+            if prefix + name in values:
+                raise InputError(f"{typed}: {name} is given twice")
+            texts = _split(typed, text) if text else [""]
+            values[prefix + name] = [name + equals + value for value in texts]
     return values
 
 
@@ -97,17 +103,24 @@ def _split(flag: str, text: str) -> list[str]:
 
 
 def _said(combination: Combination, policies_swept: bool) -> Combination:
-    said = dict(combination)
-    if policies_swept and said.get("policy") not in _ACTING:
-        said.pop("after", None)
-    return said
+    if not policies_swept:
+        return dict(combination)
+    policy = combination["policy"]
+    return {
+        name: text
+        for name, text in combination.items()
+        if policy in OWNERS.get(name, (policy,))
+    }
 
 
 def _describe(said: Combination, axes: dict[str, list[str]]) -> Described:
-    plain = {name: text for name, text in said.items() if not name.startswith(_SET)}
-    settings = [text for name, text in said.items() if name.startswith(_SET)]
+    plain = {name: text for name, text in said.items() if " " not in name}
+    several = {
+        prefix.strip(): [text for name, text in said.items() if name.startswith(prefix)]
+        for prefix in (_SET, _CAP)
+    }
     try:
-        return scenario_from(**plain, set=settings)
+        return scenario_from(**plain, **several)
     except InputError as error:
         swept = [f"{flag(name)} {said[name]}" for name in axes if name in said]
         where = f" (at {' '.join(swept)})" if swept else ""
@@ -116,7 +129,7 @@ def _describe(said: Combination, axes: dict[str, list[str]]) -> Described:
 
 def flag(axis: str) -> str:
     """The option of an axis as it is typed."""
-    return "--set" if axis.startswith(_SET) else "--" + axis.replace("_", "-")
+    return "--" + axis.split(" ")[0].replace("_", "-")
 
 
 def plotted_axes(axes: Sequence[str]) -> tuple[str, str | None, str | None]:

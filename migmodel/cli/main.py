@@ -36,11 +36,21 @@ COMMANDS: dict[str, LazyCommand] = {
     "measure": LazyCommand(
         "migmodel.cli.measure:measure", "Run a migration with real QEMU on this host."
     ),
+    "compare": LazyCommand(
+        "migmodel.cli.compare:compare", "Compare a run with its prediction."
+    ),
+    "plot": LazyCommand(
+        "migmodel.cli.plot:plot", "Draw runs and predictions over one time axis."
+    ),
     "calibrate": LazyCommand(
         "migmodel.calibrate.cli:calibrate", "Fit a profile of this host."
     ),
     "validate": LazyCommand(
         "migmodel.validate.cli:validate", "Compare predictions with real migrations."
+    ),
+    "reproduce": LazyCommand(
+        "migmodel.validate.reproduce:reproduce",
+        "Predict what others measured and published.",
     ),
     "stress": LazyCommand(
         "migmodel.stress.cli:stress", "Build and run the guests used to measure."

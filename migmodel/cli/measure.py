@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,18 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from migmodel.cli.batch import Batched, batch_option, batched
+from migmodel.cli.host_options import host_options, hosts_from
+from migmodel.cli.output_files import writable_folder
 from migmodel.cli.scenario_options import scenario_from, scenario_options
 from migmodel.errors import InputError, JobError
 from migmodel.records.scenario import GuestKind
-from migmodel.units import format_bytes, format_duration, parse_duration
+from migmodel.units import (
+    format_bandwidth,
+    format_bytes,
+    format_duration,
+    parse_duration,
+)
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
     from rich.table import Table
 
     from migmodel.qemu.guest import GuestImage
-    from migmodel.qemu.options import ProgressHandler
+    from migmodel.qemu.options import DriverOptions, ProgressHandler
+    from migmodel.records.link_facts import LinkFacts
     from migmodel.records.measurement import Measurement
+    from migmodel.records.scenario import Scenario
     from migmodel.records.status import MigrationStatus
 
 _COLUMNS = (
@@ -47,12 +56,14 @@ _PHASES = {
 
 @click.command()
 @scenario_options
+@batch_option
 @click.option(
     "--repeat", type=click.IntRange(min=1), default=1, help="Number of runs. [1]"
 )
 @click.option(
     "--out", "folder", metavar="DIR", help="Keep the Measurements there. [not kept]"
 )
+@click.option("--guestperf", metavar="DIR", help="Write guestperf reports there, too.")
 @click.option(
     "--qemu", metavar="FILE", help="QEMU to drive. [the set-up's, else the PATH's]"
 )
@@ -67,49 +78,121 @@ _PHASES = {
     default=0,
     help="Nice level of the QEMU processes. [0]",
 )
+@host_options
+@click.option(
+    "--trace-faults",
+    is_flag=True,
+    help="Log every post-copy fault: such a run tells fault latencies and no more.",
+)
 def measure(
+    batch: str | None,
     repeat: int,
     folder: str | None,
+    guestperf: str | None,
     qemu: str | None,
     accel: str | None,
     kernel: str | None,
     timeout: str | None,
     nice: int,
+    trace_faults: bool,
     **options: Any,
 ) -> None:
-    """Run a migration with real QEMU on this host.
+    """Run a migration with real QEMU.
 
-    Source and destination run here, with the stress guest in them. Each run is
-    written as it ends; an interrupted series keeps what it has. The exit status is 1
-    when a run failed or is not fit for comparing.
+    Source and destination run here, or the destination on another host, with the
+    stress guest in them. Each run is written as it ends; an interrupted series keeps
+    what it has. The exit status is 1 when a run failed or is not fit for comparing.
     """
-    described = scenario_from(**options)
-    scenario = described.scenario
+    hosts = hosts_from(options)
+    hosts.check_link(options.get("link"))
+    if batch is None:
+        listed = [Batched("", "measured", scenario_from(**options).scenario)]
+    else:
+        listed = batched(batch, options)
+    listed = [
+        it._replace(scenario=it.scenario and hosts.placed(it.scenario)) for it in listed
+    ]
     timeout_s = 600.0 if timeout is None else parse_duration(timeout)
     if not timeout_s > 0:
         raise InputError("--timeout must be greater than zero")
-    out = None if folder is None else _writable(Path(folder))
+    out = None if folder is None else writable_folder("--out", Path(folder))
+    reports = (
+        None if guestperf is None else writable_folder("--guestperf", Path(guestperf))
+    )
 
-    from migmodel.qemu import driver, store
     from migmodel.qemu.options import DriverOptions
 
-    image = _guest_image(scenario.guest.kind, kernel)
-    settings = DriverOptions(
-        image=image, qemu=qemu, accel=accel, timeout_s=timeout_s, nice=nice
-    )
-    found, _ = driver.check(scenario, settings)
+    kinds = {it.scenario.guest.kind for it in listed if it.scenario}
+    options_of = {
+        kind: DriverOptions(
+            image=_guest_image(kind, kernel),
+            qemu=qemu,
+            accel=accel,
+            timeout_s=timeout_s,
+            nice=nice,
+            hardware=hosts.hardware,
+            remote=hosts.remote,
+            trace_faults=trace_faults,
+        )
+        for kind in kinds
+    }
     asked = None if options.get("scenario") else options.get("qemu_version")
+    useless: list[Measurement] = []
+    count = 0
+    for it in listed:
+        if batch is not None:
+            click.echo(f"{it.comparison}/{it.name}")
+        if it.scenario is None:
+            click.echo(f"not run: {it.refused}")
+            continue
+        settings = options_of[it.scenario.guest.kind]
+        try:
+            _check(it.scenario, settings, asked)
+        except InputError as error:
+            if batch is None:
+                raise
+            click.echo(f"not run: {error}")
+            continue
+        done = _series(it.scenario, settings, repeat, out)
+        count += len(done)
+        useless += [run for run in done if not run.valid]
+        if reports is not None:
+            _write_reports(done, reports / it.comparison)
+    if useless:
+        raise JobError(
+            f"{len(useless)} of {count} runs failed or cannot be used: "
+            f"{useless[0].problems[0]}"
+        )
+
+
+def _check(scenario: Scenario, settings: DriverOptions, asked: str | None) -> None:
+    from migmodel.qemu import driver
+    from migmodel.qemu.binary import how_to_get
+
+    found, _ = driver.check(scenario, settings)
     if asked is not None and scenario.version != found.version:
         raise InputError(
-            f"--qemu-version {asked}, but {found.path} is QEMU {found.release}: name "
-            "another with --qemu FILE"
+            f"--qemu-version {asked}, but {found.path} is QEMU {found.release}: "
+            + how_to_get(scenario.version)
         )
+
+
+def _series(
+    scenario: Scenario, settings: DriverOptions, repeat: int, out: Path | None
+) -> list[Measurement]:
+    """Run one scenario `repeat` times, and print what came out in any case."""
+    from migmodel.qemu import store
+
+    if settings.trace_faults:
+        from migmodel.qemu.traced import measure_faults as execute
+    else:
+        from migmodel.qemu.driver import measure as execute
     first = 0 if out is None else store.next_repeat(out, scenario)
     done: list[Measurement] = []
     try:
         for number in range(first, first + repeat):
             with _progress(f"run {number - first + 1} of {repeat}") as on_progress:
-                measurement = driver.measure(
+                measurement = execute(
                     scenario, settings, repeat=number, on_progress=on_progress
                 )
             if out is not None:
@@ -117,22 +200,18 @@ def measure(
             done.append(measurement)
     finally:
         _print(done, out)
-    useless = [run for run in done if not run.valid]
-    if useless:
-        raise JobError(
-            f"{len(useless)} of {repeat} runs failed or cannot be used: "
-            f"{useless[0].problems[0]}"
-        )
+    return done
 
 
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out: cannot make {folder}: {error.strerror}") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"--out: {folder} cannot be written to")
-    return folder
+def _write_reports(runs: list[Measurement], folder: Path) -> None:
+    """As guestperf-batch names them; repeats beyond the first have their number."""
+    from migmodel.guestperf.report import write_report
+    from migmodel.guestperf.writing import report_of
+
+    for run in runs:
+        name = run.scenario.name or run.scenario.policy.technique
+        number = f"-r{run.repeat}" if run.repeat else ""
+        write_report(folder / f"{name}{number}.json", report_of(run))
 
 
 def _guest_image(kind: GuestKind, kernel: str | None) -> GuestImage:
@@ -185,10 +264,39 @@ def _print(runs: list[Measurement], out: Path | None) -> None:
     )
     click.echo(f"QEMU {host.qemu_version}, {host.accel}, {host.cpus} CPUs")
     for run in runs:
+        faults = _faults(run)
+        if faults:
+            click.echo(f"run {run.repeat}: {faults}")
         for problem in run.problems:
             click.echo(f"run {run.repeat}: {problem}")
+    facts = runs[0].link_facts
+    if facts is not None:
+        click.echo(_link_line(facts))
     if out is not None:
         click.echo(f"{len(runs)} Measurements in {out}")
+
+
+def _link_line(facts: LinkFacts) -> str:
+    """What the link was found to be."""
+    text = f"link: round trip {format_duration(facts.rtt_s)}"
+    if facts.delayed_by != "nothing":
+        text += f" by {facts.delayed_by}"
+    if facts.throughput_bytes_per_s is not None:
+        text += f", {format_bandwidth(facts.throughput_bytes_per_s)} of stream"
+    return text
+
+
+def _faults(run: Measurement) -> str:
+    outcome = run.trace.outcome
+    if outcome.fault_latency_histogram is None:
+        return ""
+    return (
+        f"{sum(outcome.fault_latency_histogram):.0f} faults waited "
+        f"{_time(outcome.fault_latency_mean_s)} in the mean, half of them up to "
+        f"{_time(outcome.fault_latency_p50_s)}, 99 % up to "
+        f"{_time(outcome.fault_latency_p99_s)}; all vCPUs together stood still for "
+        f"{_time(outcome.postcopy_blocktime_s)}"
+    )
 
 
 def _table(runs: list[Measurement]) -> Table:

@@ -42,3 +42,20 @@ def check_writable(path: Path) -> None:
     target = path if path.exists() else path.parent
     if not os.access(target, os.W_OK):
         raise InputError(f"cannot write {path}: permission denied")
+
+
+def writable_folder(option: str, folder: Path) -> Path:
+    """Make a folder, if it is not there, and see that it can be written to.
+
+    Raises
+    ------
+    InputError
+        Names the option, the folder, and why not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{option}: cannot make {folder}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: {folder} cannot be written to")
+    return folder

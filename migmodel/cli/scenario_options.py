@@ -2,74 +2,60 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 import click
 
+from migmodel.cli.link_option import LinkText, parse_link
+from migmodel.cli.option_reader import DescribingOption, OptionReader
 from migmodel.cli.option_values import (
-    downtime_ms,
+    content,
     milliseconds,
     one_of,
     pages_per_s,
-    qemu_parameters,
+    part_of_ram,
     whole_number,
-    working_set,
 )
+from migmodel.cli.policy_options import POLICY_OPTION, SETTINGS, policy_from
 from migmodel.errors import InputError
-from migmodel.managers import DEFAULT_AFTER_PASSES
 from migmodel.records.files import read_record
 from migmodel.records.parameters import (
+    DEFAULT_QEMU,
     NEWEST_QEMU,
-    PARAMETERS,
     SUPPORTED_QEMU,
-    ParameterValue,
+    parse_version,
 )
 from migmodel.records.scenario import (
-    TECHNIQUES,
     Guest,
     GuestKind,
     Limits,
     Link,
-    Policy,
+    Outage,
     Scenario,
-    Technique,
+    Scope,
     Touch,
     Transport,
     Workload,
 )
 from migmodel.units import (
-    format_bandwidth,
-    parse_bandwidth,
+    PAGE_BYTES,
     parse_bytes,
     parse_duration,
 )
-
-Value = TypeVar("Value")
-_DEFAULT_BANDWIDTH = int(PARAMETERS["max-bandwidth"].default)
-_DEFAULT_DOWNTIME_MS = int(PARAMETERS["downtime-limit"].default)
-
-
-class DescribingOption(NamedTuple):
-    """One option; its name is also the keyword that `scenario_from` takes."""
-
-    name: str
-    metavar: str
-    help: str
-
-    @property
-    def flag(self) -> str:
-        """The option as it is typed."""
-        return "--" + self.name.replace("_", "-")
-
 
 SET = DescribingOption(
     "set",
     "NAME=VALUE",
     "Any QEMU migration parameter by its own name and in its own unit, e.g. "
     "cpu-throttle-increment=20; bytes/s may end in k, m, g (binary, as in QEMU). "
+    "Repeatable.",
+)
+CAP = DescribingOption(
+    "cap",
+    "NAME=on|off",
+    "Any QEMU migration capability beside the policy's own, e.g. xbzrle=on. "
     "Repeatable.",
 )
 DESCRIBING: tuple[DescribingOption, ...] = (
@@ -85,10 +71,21 @@ DESCRIBING: tuple[DescribingOption, ...] = (
         "rate", "PAGES/S|full", "Pages written per second, all threads. [full speed]"
     ),
     DescribingOption(
+        "still",
+        "SIZE|%",
+        "Memory beside the working set that holds data too, and is never written. [0]",
+    ),
+    DescribingOption(
         "touch",
         "|".join(get_args(Touch)),
         "What is written: every byte with a new key each sweep, the 2016 study's "
         "one fixed array, or one word a page. [sweep]",
+    ),
+    DescribingOption(
+        "content",
+        "random|text[:SHARE]|zero|delta[:BYTES]",
+        "What pages hold: random bytes, text of which that share repeats, zeros, or "
+        "random bytes of which a touch changes few. [random]",
     ),
     DescribingOption(
         "bw",
@@ -97,35 +94,54 @@ DESCRIBING: tuple[DescribingOption, ...] = (
         "[QEMU's default, 128MiB/s]",
     ),
     DescribingOption(
-        "link", "RATE", "What the link itself carries. [all that the hosts push]"
+        "link",
+        "RATE|tcp|unix|netns:RATE,rtt=TIME",
+        "What the link itself carries, its socket, or a link of two network namespaces "
+        "that measure makes and shapes. [all that the hosts push]",
     ),
     DescribingOption(
         "rtt", "TIME", "Round-trip time of the link; a bare number is ms. [0]"
     ),
     DescribingOption("transport", "|".join(get_args(Transport)), "Socket. [unix]"),
     DescribingOption(
+        "socket_buffer", "SIZE", "What a connection's sockets hold. [the profile's]"
+    ),
+    DescribingOption(
+        "scope",
+        "|".join(get_args(Scope)),
+        "Whether source and destination share one host's CPUs. [the profile's]",
+    ),
+    DescribingOption(
+        "outage",
+        "TIME",
+        "The connection breaks, that long after the switch to post-copy. [never]",
+    ),
+    DescribingOption(
+        "recover_after", "TIME", "Post-copy is recovered, that long after. [never]"
+    ),
+    DescribingOption(
         "downtime",
         "TIME",
         "QEMU's downtime-limit, e.g. 300ms or 2s; a bare number is ms, as in QEMU. "
         "[300ms]",
     ),
-    DescribingOption(
-        "policy", "|".join(TECHNIQUES), "What makes it complete. [precopy]"
-    ),
-    DescribingOption(
-        "after",
-        "N",
-        f"Pause, or switch to post-copy, after N passes. [{DEFAULT_AFTER_PASSES}]",
-    ),
+    POLICY_OPTION,
+    *(setting.option for setting in SETTINGS),
     DescribingOption("max_time", "TIME", "Cancel after that time, e.g. 5m. [never]"),
     DescribingOption("max_iters", "N", "Cancel after that many passes. [never]"),
-    DescribingOption("qemu_version", "VERSION", f"QEMU on both sides. [{NEWEST_QEMU}]"),
+    DescribingOption(
+        "qemu_version", "VERSION", f"QEMU on both sides. [{DEFAULT_QEMU}]"
+    ),
     DescribingOption(
         "guest",
         "|".join(get_args(GuestKind)),
         "Bare: all RAM but the working set is zero; linux: with a kernel's own pages. "
         "[bare]",
     ),
+    DescribingOption(
+        "host_page", "SIZE", "Pages that back the guest's RAM: 4k, 2m or 1g. [4k]"
+    ),
+    DescribingOption("dirty_ring", "N", "Entries of KVM's dirty ring. [dirty bitmaps]"),
 )
 
 
@@ -156,17 +172,38 @@ def scenario_options(command: Callable[..., Any]) -> Callable[..., Any]:
     file_option = click.option(
         "--scenario",
         metavar="FILE.json",
+        multiple=True,
+        callback=lambda _context, _option, files: _one_or_more(files),
         help="A described scenario; excludes all options above.",
     )
     command = file_option(command)
-    command = click.option(
-        SET.flag, "set", metavar=SET.metavar, multiple=True, help=SET.help
-    )(command)
-    for option in reversed(DESCRIBING):
+    for several in (CAP, SET):
         command = click.option(
-            option.flag, option.name, metavar=option.metavar, help=option.help
+            several.flag,
+            several.name,
+            metavar=several.metavar,
+            multiple=True,
+            help=several.help,
+        )(command)
+    for option in reversed(DESCRIBING):
+        alone: dict[str, Any] = {}
+        if option.alone is not None:
+            alone = {"is_flag": False, "flag_value": option.alone}
+        command = click.option(
+            option.flag,
+            option.name,
+            metavar=option.metavar,
+            help=option.help,
+            **alone,
         )(command)
     return command
+
+
+def _one_or_more(files: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    """None, the one file, or several (of which only `predict` makes something)."""
+    if len(files) > 1:
+        return files
+    return files[0] if files else None
 
 
 def scenario_from(**options: Any) -> Described:
@@ -183,6 +220,11 @@ def scenario_from(**options: Any) -> Described:
         When a value cannot be read or the values contradict each other.
     """
     given = frozenset(name for name, value in options.items() if value)
+    if isinstance(options.get("scenario"), tuple):
+        raise InputError(
+            "several --scenario files are predicted together over one link: "
+            "migmodel predict --scenario A.json --scenario B.json --shared-link 1g"
+        )
     if options.get("scenario"):
         return _from_file(Path(options["scenario"]), given)
     if not options.get("mem"):
@@ -190,24 +232,29 @@ def scenario_from(**options: Any) -> Described:
             "say how much RAM the guest has, e.g. --mem 8 (GiB), or describe the "
             "migration in a file: --scenario FILE.json"
         )
-    reader = _Reader(options)
+    reader = OptionReader(options)
     guest = _guest(reader)
     workload = _workload(reader, guest)
-    if options.get("guest") is None and workload.working_set_bytes < guest.ram_bytes:
-        reader.assume("the RAM outside the working set is zero", "--guest")
+    said = options.get("guest") is not None or options.get("still") is not None
+    if not said and workload.working_set_bytes < guest.ram_bytes:
+        reader.assume("the RAM outside the working set is zero", "--still, --guest")
+    qemu_version = reader.take(
+        "qemu_version",
+        str,
+        DEFAULT_QEMU,
+        f"QEMU {DEFAULT_QEMU}, the newest validated of {SUPPORTED_QEMU[0]} to "
+        f"{NEWEST_QEMU}",
+    )
     scenario = Scenario(
         guest=guest,
         workload=workload,
-        policy=_policy(reader),
+        policy=policy_from(reader, guest.ram_bytes, parse_version(qemu_version)),
         link=_link(reader),
         limits=_limits(reader),
-        qemu_version=reader.take(
-            "qemu_version",
-            str,
-            NEWEST_QEMU,
-            f"QEMU {NEWEST_QEMU}, the newest of {SUPPORTED_QEMU[0]} to {NEWEST_QEMU}",
-        ),
+        qemu_version=qemu_version,
     )
+    for idle in scenario.idle_settings:
+        reader.assume(idle, "--set, --cap")
     return Described(scenario, reader.assumptions, given)
 
 
@@ -218,51 +265,12 @@ def _from_file(path: Path, given: frozenset[str]) -> Described:
             f"--scenario describes the whole migration: leave out {', '.join(others)} "
             "or change the file"
         )
-    everything = frozenset(option.name for option in DESCRIBING) | {"scenario", "set"}
+    names = {option.name for option in (*DESCRIBING, SET, CAP)}
+    everything = frozenset(names | {"scenario"})
     return Described(read_record(path, Scenario), [], everything)
 
 
-class _Reader:
-    """Reads options one by one and collects what had to be assumed."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.options = options
-        self.assumptions: list[str] = []
-
-    def take(
-        self, name: str, parse: Callable[[str], Value], default: Value, assumed: str
-    ) -> Value:
-        """Value of an option, or its default, of which a note is kept."""
-        flag = "--" + name.replace("_", "-")
-        text = self.options.get(name)
-        if text is None:
-            self.assume(assumed, flag)
-            return default
-        too_large = InputError(f"{flag}: too large: '{text}'")
-        try:
-            value = parse(text)
-        except InputError as error:
-            raise InputError(f"{flag}: {error}") from None
-        except OverflowError:
-            raise too_large from None
-        if value == math.inf:
-            raise too_large
-        return value
-
-    def settings(self) -> dict[str, ParameterValue]:
-        """QEMU parameters given by their own names."""
-        try:
-            return qemu_parameters(self.options.get("set") or ())
-        except InputError as error:
-            raise InputError(f"--set: {error}") from None
-
-    def assume(self, what: str, flag: str) -> None:
-        """Note what was assumed, unless it goes without saying."""
-        if what:
-            self.assumptions.append(f"{what} ({flag})")
-
-
-def _guest(reader: _Reader) -> Guest:
+def _guest(reader: OptionReader) -> Guest:
     return Guest(
         ram_bytes=reader.take("mem", parse_bytes, 0, ""),
         vcpus=reader.take("cpus", whole_number, 1, "1 vCPU"),
@@ -272,43 +280,77 @@ def _guest(reader: _Reader) -> Guest:
             "bare",
             "",
         ),
+        host_page_bytes=reader.take("host_page", parse_bytes, PAGE_BYTES, ""),
+        dirty_ring_size=reader.take("dirty_ring", whole_number, None, ""),
     )
 
 
-def _workload(reader: _Reader, guest: Guest) -> Workload:
+def _workload(reader: OptionReader, guest: Guest) -> Workload:
+    kind, compressibility, delta_bytes = reader.take(
+        "content", content, content("random"), ""
+    )
     return Workload(
+        content=kind,
+        compressibility=compressibility,
+        delta_bytes=delta_bytes,
         working_set_bytes=reader.take(
             "ws",
-            lambda text: working_set(text, guest.ram_bytes),
+            lambda text: part_of_ram(text, guest.ram_bytes),
             guest.ram_bytes,
             "working set is all of the guest's RAM",
         ),
         rate_pps=reader.take("rate", pages_per_s, None, "rewritten at full speed"),
+        still_bytes=reader.take(
+            "still", lambda text: part_of_ram(text, guest.ram_bytes), 0, ""
+        ),
         touch=reader.take(
             "touch", one_of(cast("tuple[Touch, ...]", get_args(Touch))), "sweep", ""
         ),
     )
 
 
-def _link(reader: _Reader) -> Link:
+def _link(reader: OptionReader) -> Link:
+    said = reader.take("link", parse_link, LinkText(), "")
+    if said.bandwidth_bytes_per_s is None:
+        reader.assume("the link carries all that the hosts push", "--link")
+    for option, value in (("transport", said.transport), ("rtt", said.rtt_s)):
+        if value is not None and reader.options.get(option) is not None:
+            raise InputError(f"--link and --{option} say the same: give one")
+    transport: Transport = reader.take(
+        "transport",
+        one_of(cast("tuple[Transport, ...]", get_args(Transport))),
+        "unix",
+        "",
+    )
     return Link(
-        transport=reader.take(
-            "transport",
-            one_of(cast("tuple[Transport, ...]", get_args(Transport))),
-            "unix",
-            "",
+        transport=said.transport or transport,
+        bandwidth_bytes_per_s=said.bandwidth_bytes_per_s,
+        rtt_s=(
+            reader.take("rtt", milliseconds, 0.0, "no round-trip time")
+            if said.rtt_s is None
+            else said.rtt_s
         ),
-        bandwidth_bytes_per_s=reader.take(
-            "link",
-            lambda text: parse_bandwidth(text) or None,
-            None,
-            "the link carries all that the hosts push",
+        socket_buffer_bytes=reader.take("socket_buffer", parse_bytes, None, ""),
+        scope=reader.take(
+            "scope", one_of(cast("tuple[Scope, ...]", get_args(Scope))), None, ""
         ),
-        rtt_s=reader.take("rtt", milliseconds, 0.0, "no round-trip time"),
+        outage=_outage(reader),
     )
 
 
-def _limits(reader: _Reader) -> Limits:
+def _outage(reader: OptionReader) -> Outage | None:
+    recovered = reader.take("recover_after", parse_duration, None, "")
+    if reader.options.get("outage") is None:
+        if recovered is not None:
+            raise InputError("--recover-after needs --outage")
+        return None
+    return Outage(
+        at_s=reader.take("outage", parse_duration, 0.0, ""),
+        recovered_after_s=recovered,
+    )
+
+
+def _limits(reader: OptionReader) -> Limits:
     limits = Limits(
         max_time_s=reader.take("max_time", parse_duration, None, ""),
         max_iters=reader.take("max_iters", whole_number, None, ""),
@@ -316,55 +358,3 @@ def _limits(reader: _Reader) -> Limits:
     if limits == Limits():
         reader.assume("no limit of time or passes", "--max-time, --max-iters")
     return limits
-
-
-def _policy(reader: _Reader) -> Policy:
-    technique: Technique = reader.take(
-        "policy", one_of(TECHNIQUES), "precopy", "plain pre-copy"
-    )
-    passes = f"acts after {DEFAULT_AFTER_PASSES} passes"
-    acts = technique in ("pause", "postcopy")
-    parameters = reader.settings()
-    for name, option, parse in (
-        ("max-bandwidth", "bw", parse_bandwidth),
-        ("downtime-limit", "downtime", downtime_ms),
-    ):
-        if reader.options.get(option) is None:
-            continue
-        if name in parameters:
-            raise InputError(f"--{option} and --set {name} say the same: give one")
-        parameters[name] = reader.take(option, parse, 0, "")
-    _assume_defaults(reader, technique, parameters)
-    return Policy(
-        technique=technique,
-        after_passes=reader.take("after", whole_number, None, passes if acts else ""),
-        parameters=parameters,
-    )
-
-
-def _assume_defaults(
-    reader: _Reader, technique: Technique, parameters: dict[str, ParameterValue]
-) -> None:
-    if "max-bandwidth" not in parameters:
-        rate = format_bandwidth(_DEFAULT_BANDWIDTH)
-        reader.assume(f"QEMU's default max-bandwidth, 128 MiB/s = {rate}", "--bw")
-    if "downtime-limit" not in parameters:
-        reader.assume(
-            f"QEMU's default downtime-limit, {_DEFAULT_DOWNTIME_MS} ms", "--downtime"
-        )
-    if technique == "autoconverge" and not any("throttle" in key for key in parameters):
-        start, step, top = (
-            PARAMETERS[name].default
-            for name in (
-                "cpu-throttle-initial",
-                "cpu-throttle-increment",
-                "max-cpu-throttle",
-            )
-        )
-        reader.assume(
-            f"QEMU's default throttle, {start} % and {step} % more up to {top} %",
-            "--set",
-        )
-    for name in parameters:
-        if name in PARAMETERS and not PARAMETERS[name].effect:
-            reader.assume(f"{name} changes none of the figures predicted", "--set")

@@ -31,6 +31,7 @@ AXES: dict[str, tuple[str, Callable[[Scenario], str]]] = {
     ),
     "mem": ("guest RAM", lambda s: format_bytes(s.guest.ram_bytes)),
     "ws": ("working set", lambda s: format_bytes(s.workload.working_set_bytes)),
+    "still": ("memory left still", lambda s: format_bytes(s.workload.still_bytes)),
     "bw": (
         "max-bandwidth",
         lambda s: format_bandwidth(s.policy.max_bandwidth_bytes_per_s),

@@ -126,6 +126,8 @@ def describe(scenario: Scenario) -> str:
     ]
     if link is not None:
         parts.insert(5, f"a link of {format_bandwidth(link)}")
+    if workload.still_bytes:
+        parts.insert(3, f"{format_bytes(workload.still_bytes)} of data left still")
     return "\n".join(wrapped(", ".join(parts)))
 
 
@@ -250,4 +252,5 @@ def technique(scenario: Scenario) -> str:
         "pause": "pause",
         "postcopy": "post-copy",
     }
-    return names[policy.technique] + ("" if after is None else f" after {after} passes")
+    name = names.get(policy.technique, policy.technique)
+    return name + ("" if after is None else f" after {after} passes")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -153,11 +155,8 @@ def assert_all_end(group: int) -> None:
     assert members(group) == []
 
 
-# Not yet for sure: SIGINT while the workers start has been seen to hang.
-@pytest.mark.parametrize(
-    ("end", "working"),
-    [(signal.SIGINT, True), (signal.SIGKILL, False), (signal.SIGKILL, True)],
-)
+@pytest.mark.parametrize("working", [False, True], ids=["starting", "working"])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_the_sweep(
     end: signal.Signals, working: bool, tmp_path: Path
 ) -> None:
@@ -173,6 +172,44 @@ def test_no_worker_outlives_the_sweep(
         assert_all_end(process.pid)
     if end == signal.SIGINT:
         assert errors == ""
+
+
+class Interrupting(list[Scenario]):
+    """Scenarios; on their way to the workers another thread is sent a SIGINT."""
+
+    def __init__(self, scenarios: list[Scenario], thread: threading.Thread) -> None:
+        super().__init__(scenarios)
+        self.thread = thread
+        self.walks = 0
+        self.walked = 0
+
+    def __iter__(self) -> Iterator[Scenario]:
+        self.walks += 1
+        for number, scenario in enumerate(super().__iter__()):
+            if self.walks == 2 and number == 3:  # the first walk names the columns
+                assert self.thread.ident is not None
+                signal.pthread_kill(self.thread.ident, signal.SIGINT)
+            self.walked = number + 1
+            yield scenario
+
+
+def test_an_interrupt_that_another_thread_takes_waits_for_the_start() -> None:
+    """Python runs the handler in the main thread, whatever that one has masked."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    scenarios = Interrupting([small(mib) for mib in range(64, 94)], thread)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(sweep(scenarios, load_profile(None), draws=19, jobs=2))
+    finally:
+        over.set()
+        thread.join()
+    assert scenarios.walked == len(scenarios), "the pool was started to the end"
+    assert multiprocessing.active_children() == []
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_worker_that_dies_ends_the_sweep_with_a_word(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from migmodel.cli.scenario_options import (
     scenario_options,
 )
 from migmodel.errors import InputError, RecordError
-from migmodel.records import NEWEST_QEMU, Scenario
+from migmodel.records import DEFAULT_QEMU, Outage, Scenario, Tuning
 from migmodel.records.files import write_record
 from migmodel.units import GIB, MIB, PAGE_BYTES
 
@@ -30,7 +30,7 @@ def test_what_nobody_said_has_qemus_own_defaults_and_is_stated() -> None:
     assert scenario.policy.technique == "precopy"
     assert scenario.policy.max_bandwidth_bytes_per_s == 128 * MIB
     assert scenario.policy.downtime_limit_s == 0.3
-    assert scenario.qemu_version == NEWEST_QEMU
+    assert scenario.qemu_version == DEFAULT_QEMU
     assert scenario.limits.max_time_s is None
     stated = "; ".join(described.assumptions)
     for option in (
@@ -71,6 +71,8 @@ def test_what_was_said_is_not_stated_as_assumed() -> None:
         ({"ws": "25%"}, "workload.working_set_bytes", 2 * GIB),
         ({"ws": "100m"}, "workload.working_set_bytes", 100 * MIB),
         ({"ws": "0"}, "workload.working_set_bytes", 0),
+        ({"ws": "1g", "still": "512m"}, "workload.still_bytes", 512 * MIB),
+        ({"ws": "1g", "still": "25%"}, "workload.still_bytes", 2 * GIB),
         ({"rate": "full"}, "workload.rate_pps", None),
         ({"rate": "2e4"}, "workload.rate_pps", 20_000.0),
         ({"touch": "study"}, "workload.touch", "study"),
@@ -85,6 +87,39 @@ def test_what_was_said_is_not_stated_as_assumed() -> None:
         ({"downtime": "300"}, "policy.parameters", {"downtime-limit": 300}),
         ({"downtime": "2s"}, "policy.parameters", {"downtime-limit": 2000}),
         ({"policy": "postcopy", "after": "3"}, "policy.after_passes", 3),
+        ({"policy": "multifd-zstd", "level": "5"}, "policy.technique", "multifd-zstd"),
+        (
+            {"policy": "multifd-zstd", "level": "5", "channels": "4"},
+            "policy.parameters",
+            {"multifd-channels": 4, "multifd-zstd-level": 5},
+        ),
+        (
+            {"policy": "xbzrle", "cache": "50%", "mem": "3"},
+            "policy.parameters",
+            {"xbzrle-cache-size": GIB},
+        ),
+        (
+            {"policy": "postcopy", "preempt": "on"},
+            "policy.capabilities",
+            {"postcopy-preempt": True},
+        ),
+        ({"cap": ["xbzrle=on"]}, "policy.capabilities", {"xbzrle": True}),
+        (
+            {"policy": "downtime-tuning", "tune_to": "2s", "tune_steps": "4"},
+            "policy.tuning",
+            Tuning(maximum=2000, steps=4),
+        ),
+        ({"content": "text"}, "workload.compressibility", 0.5),
+        ({"content": "delta:8"}, "workload.delta_bytes", 8),
+        ({"host_page": "2m"}, "guest.host_page_bytes", 2 * MIB),
+        ({"dirty_ring": "4096"}, "guest.dirty_ring_size", 4096),
+        ({"scope": "two-hosts", "transport": "tcp"}, "link.scope", "two-hosts"),
+        ({"socket_buffer": "1m"}, "link.socket_buffer_bytes", MIB),
+        (
+            {"outage": "2s", "recover_after": "10"},
+            "link.outage",
+            Outage(at_s=2.0, recovered_after_s=10.0),
+        ),
         ({"max_time": "5m"}, "limits.max_time_s", 300.0),
         ({"max_time": "90"}, "limits.max_time_s", 90.0),
         ({"max_iters": "30"}, "limits.max_iters", 30),
@@ -132,7 +167,8 @@ def test_a_share_of_the_ram_is_whole_pages() -> None:
         ({"bw": "1gb"}, "--bw: not a bandwidth"),
         ({"bw": "-1g"}, "--bw: not a bandwidth"),
         ({"rtt": "-1"}, "must not be negative"),
-        ({"transport": "rdma"}, "unix, tcp"),
+        ({"transport": "quic"}, "unix, tcp, rdma"),
+        ({"policy": "multifd", "transport": "rdma"}, "refuses multifd over rdma"),
         ({"downtime": "soon"}, "--downtime: not a time: 'soon'"),
         ({"downtime": "0.5"}, "whole milliseconds"),
         ({"downtime": "9" * 400 + "h"}, "whole milliseconds"),
@@ -141,7 +177,24 @@ def test_a_share_of_the_ram_is_whole_pages() -> None:
         ({"link": "9" * 400}, "--link: too large"),
         ({"downtime": "-300ms"}, "--downtime: not a time"),
         ({"downtime": "1h"}, "downtime-limit must be"),
-        ({"policy": "xbzrle"}, "precopy, pause, autoconverge, postcopy"),
+        ({"policy": "magic"}, "precopy, pause, autoconverge, postcopy"),
+        ({"channels": "4"}, "--channels belongs to the policies multifd"),
+        ({"policy": "xbzrle", "level": "1"}, "--level belongs to"),
+        ({"policy": "multifd-qpl", "level": "1"}, "--level belongs to"),
+        ({"policy": "xbzrle", "cache": "65m"}, "power of two"),
+        (
+            {"policy": "multifd", "channels": "4", "set": ["multifd-channels=2"]},
+            "say the same",
+        ),
+        ({"tune_to": "2s"}, "--tune-to belongs to"),
+        ({"content": "text:0.3"}, "multiple of 1/8"),
+        ({"content": "zero:1"}, "takes no number"),
+        ({"content": "prose"}, "random, text, zero, delta"),
+        ({"cap": ["xbzrle"]}, "write name=on"),
+        ({"cap": ["teleport=on"]}, "unknown"),
+        ({"recover_after": "1s"}, "needs --outage"),
+        ({"dirty_ring": "5000"}, "power of two"),
+        ({"host_page": "8k"}, "host pages"),
         ({"after": "3"}, "--after belongs to"),
         ({"max_time": "0"}, "--max-time must be greater than zero"),
         ({"max_iters": "-2"}, "--max-iters must be greater than zero"),
@@ -150,7 +203,7 @@ def test_a_share_of_the_ram_is_whole_pages() -> None:
         ({"guest": "windows"}, "bare, linux"),
         ({"set": ["cpu-throttle-increment"]}, "write name=value"),
         ({"set": ["no-such=1"]}, "unknown QEMU parameter 'no-such'"),
-        ({"set": ["multifd-channels=4"]}, "does not model yet"),
+        ({"set": ["tls-creds=tls0"]}, "does not model"),
         ({"set": ["cpu-throttle-initial=100"]}, "at most 99"),
         ({"set": ["cpu-throttle-initial=some"]}, "whole number (%)"),
         ({"set": ["cpu-throttle-tailslow=1"]}, "on or off"),
@@ -221,9 +274,25 @@ def test_the_decorator_hands_every_option_over() -> None:
 
     arguments = ["--mem", "4", "--policy", "pause", "--after", "0", "--max-iters", "9"]
     arguments += ["--set", "downtime-limit=500", "--set", "announce-step=10"]
+    arguments += ["--cap", "return-path=on"]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     scenario: Scenario = received[0].scenario
     assert scenario.policy.after_passes == 0
+    assert scenario.policy.capabilities == {"return-path": True}
     assert scenario.limits.max_iters == 9
     assert scenario.policy.parameters == {"downtime-limit": 500, "announce-step": 10}
+
+
+def test_a_switch_needs_no_value() -> None:
+    received: list[Described] = []
+
+    @click.command()
+    @scenario_options
+    def command(**options: Any) -> None:
+        received.append(scenario_from(**options))
+
+    arguments = ["--policy", "postcopy", "--preempt", "--mem", "4"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert received[0].scenario.policy.has("postcopy-preempt")
