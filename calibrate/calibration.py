@@ -9,45 +9,21 @@ from datetime import UTC, datetime
 import msgspec
 
 from migmodel.errors import FitError
+from migmodel.physics.parameters import PARAMETERS
 from migmodel.records import HostProfile, Measurement, Parameter
 
+from .basic_runs import BASIC, MORE
 from .evidence import noise, observe, unexplained, window_noise
-from .fit import Fit, Observation, fit_profile
+from .fit import Fit, Observation, fit_profile, refine
+from .foreign import told_by
+from .recipe import PREFIX, Recipe, identified_by
+from .technique_runs import TECHNIQUE_RUNS
 
-# Which scenarios a parameter can be told from. One whose scenarios were not run keeps
-# the value that the fit started from, and says so.
-IDENTIFIED_BY: dict[str, tuple[str, ...]] = {
-    "page_source_s": ("paced-cpu", "limited"),
-    "page_destination_s": ("paced-cpu", "limited"),
-    "fresh_page_s": ("cold", "paced-cpu"),
-    "pipeline_overlap": ("unlimited", "stop"),
-    "flush_handoff_s": ("unlimited", "stop"),
-    "crowded_flush_s": ("two-unlimited",),
-    "zero_page_source_s": ("zero",),
-    "zero_page_destination_s": ("zero",),
-    "postcopy_page_s": ("postcopy", "postcopy-early"),
-    "window_source_s": ("paced-cpu",),
-    "setup_s": ("zero", "cold"),
-    "sync_page_s": ("limited", "throttle"),
-    "crowded_sync_s": ("two-vcpus", "two-unlimited"),
-    "guest_interference": ("stop", "unlimited"),
-    "stop_s": ("stop", "zero"),
-    "device_save_s": ("zero", "postcopy"),
-    "switch_s": ("zero", "cold", "stop"),
-    "cont_s": ("limited",),
-    "gap_s": ("stop", "zero", "limited"),
-    "discard_page_s": ("postcopy-early",),
-    "postcopy_switch_s": ("postcopy", "postcopy-early"),
-    "fault_s": ("postcopy-page",),
-    "fault_pages": ("postcopy-page",),
-    "sweep_touch_s": ("limited",),
-    "study_touch_s": ("touch-study",),
-    "page_touch_s": ("touch-page",),
-    "memory_pages_per_s": ("two-vcpus",),
-    "first_write_s": ("limited", "touch-page"),
-    "copy_interference": ("limited", "unlimited"),
-    "throttle_sleep_extra_s": ("throttle",),
-}
+# Which runs a parameter can be told from. One whose runs were not made keeps the value
+# that the fit started from, and says so.
+IDENTIFIED_BY: dict[str, tuple[str, ...]] = identified_by((*BASIC, *MORE))
+SAME_HOST = ("cpu_model", "cpus", "accel")
+SAME_FACTS = (*SAME_HOST, "qemu_version")
 
 
 def calibrate(
@@ -55,9 +31,14 @@ def calibrate(
     measurements: Sequence[Measurement],
     *,
     name: str,
+    planned: bool = True,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> Fit:
     """Fit a profile to the Measurements of one host.
+
+    The basic parameters are fitted to the basic runs alone. Then come the techniques
+    in turn, each with its own runs and what was fitted before it fixed: a run that
+    could be told by a technique's cost cannot bend a basic one.
 
     Parameters
     ----------
@@ -67,6 +48,9 @@ def calibrate(
         Runs; invalid ones are left out.
     name : str
         Name of the new profile.
+    planned : bool
+        They are the calibration's own runs, of which it is known what they tell; of
+        others it is tried out.
     on_step : callable
         Told the number of evaluations so far.
 
@@ -75,23 +59,43 @@ def calibrate(
     FitError
         When no valid run is there, or the runs come from different hosts.
     """
-    valid = [measurement for measurement in measurements if measurement.valid]
+    valid = [measurement for measurement in measurements if measurement.tells]
     if not valid:
         raise FitError("no valid run to fit: see the runs' problems")
-    _same_host(valid)
-    observations = observe(valid)
-    fit = fit_profile(
-        _adapted(start, valid), observations, _free(observations), on_step
-    )
+    _same(valid, SAME_HOST)
+    made_for = {
+        PREFIX + recipe.name: technique
+        for technique, recipes in TECHNIQUE_RUNS.items()
+        for recipe in recipes
+    }
+    basic = [run for run in valid if run.scenario.name not in made_for]
+    if not basic:
+        raise FitError("techniques are fitted on top of the basic runs: make these too")
+    _same(basic, SAME_FACTS)
+    observations = observe(basic)
+    adapted = _adapted(start, basic)
+    if planned:
+        free = _free(observations)
+    else:
+        free = told_by(adapted, observations, IDENTIFIED_BY)
+    fit = fit_profile(adapted, observations, free, on_step)
     spreads: dict[str, float | None] = dict(noise(observations))
-    spreads["noise_window_sd"] = window_noise(valid)
+    spreads["noise_window_sd"] = window_noise(basic)
     spreads["noise_total_sd"] = unexplained(fit.residuals)
     known = {
         key: Parameter(value=value, source="spread of repeats, or what the fit leaves")
         for key, value in spreads.items()
         if value is not None
     }
-    host = valid[0].host
+    techniques = []
+    for technique, recipes in TECHNIQUE_RUNS.items():
+        own = [run for run in valid if made_for.get(run.scenario.name) == technique]
+        if own:
+            seen = observe(own)
+            names = {name for item in seen for name in _told(item, recipes)}
+            fit = refine(fit, seen, [it for it in PARAMETERS if it in names], on_step)
+            techniques.append(technique)
+    host = basic[0].host
     profile = msgspec.structs.replace(
         fit.profile,
         name=name,
@@ -104,6 +108,7 @@ def calibrate(
             "kernel": host.kernel,
             "qemu": host.qemu_version,
             "runs": str(len(valid)),
+            **({"techniques": ", ".join(techniques)} if techniques else {}),
             "reduced_chi_square": f"{fit.reduced_chi_square:.2f}",
         },
     )
@@ -111,20 +116,19 @@ def calibrate(
 
 
 def _free(observations: Sequence[Observation]) -> list[str]:
-    ran = {item.scenario.name.removeprefix("cal-") for item in observations}
+    ran = {item.scenario.name.removeprefix(PREFIX) for item in observations}
     return [name for name, by in IDENTIFIED_BY.items() if ran.intersection(by)]
 
 
-def _same_host(measurements: Sequence[Measurement]) -> None:
-    first = measurements[0].host
-    for measurement in measurements[1:]:
-        host = measurement.host
-        if (host.cpu_model, host.cpus, host.accel, host.qemu_version) != (
-            first.cpu_model,
-            first.cpus,
-            first.accel,
-            first.qemu_version,
-        ):
+def _told(observation: Observation, recipes: Sequence[Recipe]) -> tuple[str, ...]:
+    name = observation.scenario.name.removeprefix(PREFIX)
+    return next(recipe.tells for recipe in recipes if recipe.name == name)
+
+
+def _same(measurements: Sequence[Measurement], facts: Sequence[str]) -> None:
+    hosts = [measurement.host for measurement in measurements]
+    for fact in facts:
+        if len({getattr(host, fact) for host in hosts}) > 1:
             raise FitError(
                 "the runs come from different hosts, accelerators or versions of "
                 "QEMU: calibrate each on its own"
@@ -134,5 +138,9 @@ def _same_host(measurements: Sequence[Measurement]) -> None:
 def _adapted(start: HostProfile, measurements: Sequence[Measurement]) -> HostProfile:
     host = measurements[0].host
     return msgspec.structs.replace(
-        start, accel=host.accel, host_cpus=host.cpus, same_host=True, correlation={}
+        start,
+        accel=host.accel,
+        host_cpus=host.cpus or start.host_cpus,
+        same_host=measurements[0].destination_host is None,
+        correlation={},
     )

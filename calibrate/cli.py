@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from migmodel.cli.host_options import Hosts, host_options, hosts_from
 from migmodel.errors import InputError, JobError
+from migmodel.records.scenario import Link, Transport
 from migmodel.units import (
     format_bandwidth,
     format_bytes,
@@ -40,7 +43,15 @@ BUSY_WARNING = 0.2  # share of the host's CPUs that others use
     help="The profile; runs are kept beside it in FILE.runs/.",
 )
 @click.option("--quick", is_flag=True, help="Three minutes instead of eight.")
-@click.option("--mem", "mem", metavar="SIZE", help="Largest guest. [320m]")
+@click.option(
+    "--techniques",
+    metavar="all|basic|NAME,...",
+    default="basic",
+    show_default=True,
+    help="Beyond pre-copy, pause, auto-converge and post-copy: multifd, zlib, zstd, "
+    "xbzrle, compress, preempt; all takes 25 minutes.",
+)
+@click.option("--mem", "mem", metavar="SIZE", help="Largest guest. [448m]")
 @click.option(
     "--cpus",
     type=click.IntRange(min=1),
@@ -62,9 +73,29 @@ BUSY_WARNING = 0.2  # share of the host's CPUs that others use
 @click.option(
     "--fit-only", is_flag=True, help="Fit the runs that are there; run nothing."
 )
+@click.option(
+    "--link",
+    type=click.Choice(["unix", "tcp"]),
+    help="Socket that the migrations go over. [unix; tcp with --dst-host]",
+)
+@click.option(
+    "--from",
+    "source",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Run nothing; fit what old Measurements and guestperf reports there tell.",
+)
+@click.option(
+    "--start",
+    metavar="NAME|FILE",
+    help="With --from: the profile that gives what they do not tell. [kvm-generic]",
+)
+@click.option("--qemu-version", metavar="VERSION", help="With --from: of reports.")
+@host_options
 def calibrate(
     out: Path,
     quick: bool,
+    techniques: str,
     mem: str | None,
     cpus: int,
     max_bw: str | None,
@@ -73,13 +104,23 @@ def calibrate(
     accel: str | None,
     plan_only: bool,
     fit_only: bool,
+    link: Transport | None,
+    source: Path | None,
+    start: str | None,
+    qemu_version: str | None,
+    **options: Any,
 ) -> None:
     """Fit a profile to this host, from real migrations of a stress guest on it.
 
-    Only guests of its own are run, both sides on this host. Interrupted, it goes on
-    where it was when called again; all Measurements are kept.
+    Only guests of its own are run, both sides on this host, or the destination on
+    another one like it. Interrupted, it goes on where it was when called again; all
+    Measurements are kept. A shaped link is none to calibrate over: it hides what the
+    hosts can push.
     """
-    from .plan import DEFAULT_RAM_BYTES, Bounds, plan_runs
+    hosts = hosts_from(options)
+    if link == "unix" and hosts.remote is not None:
+        raise InputError("--link unix ends on this host: leave it or --dst-host out")
+    from .plan import DEFAULT_RAM_BYTES, Bounds, choose_techniques, plan_runs
 
     cap = None if max_bw is None else parse_bandwidth(max_bw) or None
     bounds = Bounds(
@@ -89,21 +130,39 @@ def calibrate(
     )
     if out.suffix != ".json":
         raise InputError(f"--out is a profile and ends in .json, not '{out.name}'")
-    runs = plan_runs(bounds, quick=quick)
+    if source is not None:
+        if quick or mem or max_bw or low_priority or qemu or plan_only or fit_only:
+            raise InputError("--from runs nothing: leave out all but --out and --start")
+        from .from_folder import fit_folder
+
+        fit_folder(source, out, start, qemu_version)
+        return
+    if start or qemu_version:
+        raise InputError("--start and --qemu-version go with --from")
+    over = None if link is None else Link(transport=link)
+    planned = plan_runs(bounds, quick=quick, techniques=choose_techniques(techniques))
+    runs = [
+        dataclasses.replace(run, scenario=hosts.placed(run.scenario, over))
+        for run in planned
+    ]
     _announce(runs, bounds)
     if plan_only:
         return
     folder = out.with_name(f"{out.stem}.runs")
     if not fit_only:
-        _execute(runs, folder, _options(qemu, accel, low_priority, quick))
+        _execute(runs, folder, _options(qemu, accel, low_priority, quick, hosts))
     measurements = _stored(runs, folder)
+    if not measurements and fit_only:
+        raise JobError(f"no valid runs in {folder} to fit: leave out --fit-only")
     if not measurements:
-        raise JobError(f"no runs in {folder} to fit: leave out --fit-only")
+        raise JobError(f"no run was valid, so there is nothing to fit: see {folder}")
     fit = _fit(measurements, out.stem)
     from migmodel.records.files import write_record
 
+    from .report import print_fit
+
     write_record(out, fit.profile)
-    _report(fit, measurements)
+    print_fit(fit, measurements)
     click.echo(f"profile written to {out}, runs kept in {folder}")
 
 
@@ -127,7 +186,7 @@ def _announce(runs: Sequence[PlannedRun], bounds: Bounds) -> None:
 
 
 def _options(
-    qemu: str | None, accel: str | None, low_priority: bool, quick: bool
+    qemu: str | None, accel: str | None, low_priority: bool, quick: bool, hosts: Hosts
 ) -> DriverOptions:
     from migmodel.qemu.images import build_image
     from migmodel.qemu.options import DriverOptions
@@ -139,19 +198,20 @@ def _options(
         nice=19 if low_priority else 0,
         baseline_s=QUICK_BASELINE_S if quick else BASELINE_S,
         after_s=QUICK_AFTER_S if quick else AFTER_S,
+        hardware=hosts.hardware,
+        remote=hosts.remote,
     )
 
 
 def _execute(runs: Sequence[PlannedRun], folder: Path, options: DriverOptions) -> None:
     from migmodel.analysis.campaign import execute, is_done
-    from migmodel.qemu.driver import check, measure
+    from migmodel.qemu.driver import measure
     from migmodel.qemu.host import busy_share
     from migmodel.show.progress import suite_progress
 
     from .plan import OVERHEAD_S
 
-    for run in runs:
-        check(run.scenario, options)
+    runs = _runnable(runs, options)
     busy = busy_share()
     if busy > BUSY_WARNING:
         click.echo(
@@ -181,6 +241,28 @@ def _execute(runs: Sequence[PlannedRun], folder: Path, options: DriverOptions) -
         execute(plan, folder, one, progress.ended)
 
 
+def _runnable(runs: Sequence[PlannedRun], options: DriverOptions) -> list[PlannedRun]:
+    """Leave out runs that need a QEMU which is not there, and say so."""
+    from migmodel.qemu.binary import find_qemu, how_to_get
+    from migmodel.qemu.driver import check
+    from migmodel.records.parameters import DEFAULT_QEMU
+
+    able = []
+    for run in runs:
+        wanted = run.scenario.version
+        found = find_qemu(options.qemu, wanted)
+        if run.scenario.qemu_version != DEFAULT_QEMU and found.version != wanted:
+            click.echo(
+                f"left out: {run.scenario.name.removeprefix('cal-')} needs QEMU "
+                f"{run.scenario.qemu_version}: {how_to_get(wanted)}",
+                err=True,
+            )
+            continue
+        check(run.scenario, options)
+        able.append(run)
+    return able
+
+
 def _stored(runs: Sequence[PlannedRun], folder: Path) -> list[Measurement]:
     from migmodel.analysis.campaign import stored_runs
 
@@ -208,19 +290,3 @@ def _fit(measurements: Sequence[Measurement], name: str) -> Fit:
             name=name,
             on_step=lambda step: line.update(f"fitting: evaluation {step}"),
         )
-
-
-def _report(fit: Fit, measurements: Sequence[Measurement]) -> None:
-    from rich.console import Console
-
-    from .report import parameter_table, residual_table
-
-    console = Console()
-    console.print(parameter_table(fit))
-    console.print(residual_table(fit))
-    console.print(
-        f"{len(measurements)} valid runs, {len(fit.residuals)} numbers compared, "
-        f"reduced chi-square {fit.reduced_chi_square:.2f}"
-    )
-    if fit.badly_determined:
-        console.print("badly determined: " + ", ".join(fit.badly_determined))

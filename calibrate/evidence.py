@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from migmodel.physics.versions import behaviour
 from migmodel.records import Measurement, Raw
 
 from .fit import Observation
@@ -24,7 +25,7 @@ def observe(measurements: Iterable[Measurement]) -> list[Observation]:
     """Medians and spreads of each scenario's valid runs."""
     grouped: dict[str, list[Measurement]] = defaultdict(list)
     for measurement in measurements:
-        if measurement.valid:
+        if measurement.tells:
             grouped[measurement.scenario.name].append(measurement)
     return [_summed_up(group) for group in grouped.values()]
 
@@ -34,6 +35,10 @@ def _summed_up(group: Sequence[Measurement]) -> Observation:
     for measurement in group:
         for name, value in observables(measurement.trace).items():
             columns[name].append(value)
+    # With a sync at each iterate call, what the first pass is hangs on who counts.
+    rules = behaviour(group[0].scenario.version)
+    if rules.syncs_each_iterate and group[0].scenario.policy.has("postcopy-ram"):
+        columns.pop("first_pass_s", None)
     # A number that only some repeats have is no property of the scenario.
     complete = {n: v for n, v in columns.items() if len(v) == len(group)}
     return Observation(
@@ -94,17 +99,17 @@ def unexplained(
 def window_noise(measurements: Iterable[Measurement]) -> float | None:
     """Relative spread of single windows' bandwidth in unlimited runs.
 
-    Compared within a pass, one window with the next, so that the difference between
-    kinds of pages does not count.
+    One window is compared with the next, from the third pass on: then the destination
+    has memory for every page, and the difference between kinds of pages is no noise.
     """
     steps: list[float] = []
     for measurement in measurements:
         bandwidth = measurement.scenario.policy.max_bandwidth_bytes_per_s
-        if measurement.valid and measurement.raw and bandwidth == _UNLIMITED:
+        if measurement.tells and measurement.raw and bandwidth == _UNLIMITED:
             windows = np.array(_windows(measurement.raw))
-            if len(windows) > 3:
+            if len(windows) > 1:
                 steps.extend(np.diff(windows) / windows[:-1])
-    if len(steps) < 8:
+    if len(steps) < FEWEST_RATIOS:
         return None
     spread = np.subtract(*np.percentile(steps, [75, 25])) / 1.349
     return float(spread / np.sqrt(2))
@@ -116,7 +121,7 @@ def _windows(raw: Raw) -> list[float]:
     for _, _, reply in raw.queries:
         ram = reply.get("ram") or {}
         mbps = ram.get("mbps") or 0.0
-        resending = ram.get("dirty-sync-count", 0) > 1
+        resending = ram.get("dirty-sync-count", 0) > 2
         active = reply.get("status") == "active"
         if active and resending and mbps and values[-1:] != [mbps]:
             values.append(mbps)

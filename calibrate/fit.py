@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migmodel.errors import FitError
-from migmodel.physics.parameters import PARAMETERS
+from migmodel.physics.parameters import PARAMETERS, with_defaults
 from migmodel.records import HostProfile, Parameter, Scenario
 from migmodel.sim.simulate import draw_host, simulate
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # ones step over: the search is begun anew with others, from where the last one ended.
 ORIGIN = 10.0
 DIFFERENCE_STEPS = (0.03, 0.01, 0.003, 0.02, 0.005, 0.01)
+REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
 PRIOR_SD = 1.5
 BADLY_DETERMINED = 0.3  # relative standard error
@@ -78,6 +79,8 @@ def fit_profile(
     observations: Sequence[Observation],
     free: Sequence[str],
     on_step: Callable[[int], None] = lambda _: None,
+    *,
+    steps: Sequence[float] = DIFFERENCE_STEPS,
 ) -> Fit:
     """Fit parameters to observations.
 
@@ -94,6 +97,8 @@ def fit_profile(
         Names of the parameters to fit.
     on_step : callable
         Told the number of evaluations so far.
+    steps : sequence of float
+        Relative differences; the search is begun anew with each.
 
     Raises
     ------
@@ -125,7 +130,7 @@ def fit_profile(
             calls += 1
             on_step(calls)
             profile = with_values(start, {n: value_of(current, n) for n in free})
-            distances = [row[4] for row in _rows(profile, observations, only)]
+            distances = [row[4] for row in residuals(profile, observations, only)]
             prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
             return np.array(distances + prior)
 
@@ -158,14 +163,58 @@ def fit_profile(
             min=ORIGIN + math.log(max(spec.lower, _SMALLEST) / first[name]) - 1e-9,
             max=ORIGIN + math.log(spec.upper / first[name]) + 1e-9,
         )
-    # Costs first, from what adds up smoothly; then everything from there.
-    rough = search(parameters, DIFFERENCE_STEPS[:1], SMOOTH)
-    result = search(rough.params, DIFFERENCE_STEPS, None)
+    # Costs first, from what adds up smoothly, then everything from there; and all at
+    # once from the start: each ends in a valley of its own at times.
+    rough = search(parameters, steps[:1], SMOOTH)
+    begins = (rough.params, parameters)
+    found = [search(begin, steps, None) for begin in begins]
+    result = min(found, key=lambda one: one.chisqr)
     values = {name: value_of(result.params, name) for name in free}
     return _finish(start, observations, values, result)
 
 
 _SMALLEST = 1e-12
+
+
+def refine(
+    fit: Fit,
+    observations: Sequence[Observation],
+    free: Sequence[str],
+    on_step: Callable[[int], None] = lambda _: None,
+) -> Fit:
+    """Fit more parameters to more observations; what is fitted already stays.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the parameters that these runs hang on as well. Those to be fitted may be
+        missing from its profile: they begin at their defaults.
+    observations : sequence of Observation
+        Not those of `fit`.
+    free : sequence of str
+        Names of the parameters to fit, none of them fitted before.
+    on_step : callable
+        Told the number of evaluations so far.
+    """
+    start = fit.profile
+    values = with_defaults({name: it.value for name, it in start.parameters.items()})
+    missing = {name: values[name] for name in free if name not in start.parameters}
+    own = fit_profile(
+        with_values(start, missing), observations, free, on_step, steps=REFINING_STEPS
+    )
+    import msgspec
+
+    profile = msgspec.structs.replace(
+        own.profile, correlation={**start.correlation, **own.profile.correlation}
+    )
+    residuals = fit.residuals + own.residuals
+    fitted = sum(it.stderr is not None for it in profile.parameters.values())
+    return Fit(
+        profile,
+        fit.badly_determined + own.badly_determined,
+        residuals,
+        _reduced_chi_square(residuals, fitted),
+    )
 
 
 def with_values(profile: HostProfile, values: dict[str, float]) -> HostProfile:
@@ -180,7 +229,7 @@ def with_values(profile: HostProfile, values: dict[str, float]) -> HostProfile:
     )
 
 
-def _rows(
+def residuals(
     profile: HostProfile,
     observations: Sequence[Observation],
     only: frozenset[str] | None = None,
@@ -248,7 +297,11 @@ def _finish(
         parameters={**start.parameters, **fitted},
         correlation={name: row for name, row in correlation.items() if row},
     )
-    rows = _rows(profile, observations)
-    distances = np.array([row[4] for row in rows])
-    degrees = max(len(rows) - len(values), 1)
-    return Fit(profile, bad, rows, float((distances**2).sum() / degrees))
+    rows = residuals(profile, observations)
+    return Fit(profile, bad, rows, _reduced_chi_square(rows, len(values)))
+
+
+def _reduced_chi_square(
+    rows: Sequence[tuple[str, str, float, float, float]], fitted: int
+) -> float:
+    return sum(row[4] ** 2 for row in rows) / max(len(rows) - fitted, 1)

@@ -32,6 +32,13 @@ SCALES: dict[str, Scale] = {
     "guest_before": Scale(0.01, 0.0),
     "guest_precopy": Scale(0.02, 0.0),
     "guest_postcopy": Scale(0.1, 0.0),
+    # Of one technique each; they tell what bytes_sent has in it beside much else.
+    "multifd_bytes": Scale(0.003, 2e4),
+    "compression_ratio": Scale(0.003, 0.0),
+    "xbzrle_bytes": Scale(0.02, 2e4),
+    "xbzrle_cache_misses": Scale(0.02, 100),
+    "fault_latency_p50_s": Scale(0.05, 2e-6),
+    "fault_latency_p90_s": Scale(0.1, 5e-6),
 }
 
 # Numbers that follow the costs without steps.
@@ -53,8 +60,15 @@ def observables(trace: Trace) -> dict[str, float]:
             "postcopy_requests",
             "source_cpu_s",
             "destination_cpu_s",
+            "multifd_bytes",
+            "xbzrle_bytes",
+            "xbzrle_cache_misses",
+            "fault_latency_p50_s",
+            "fault_latency_p90_s",
         )
     }
+    if outcome.multifd_bytes is None:  # which tells the same, more exactly
+        found["compression_ratio"] = outcome.compression_ratio
     if outcome.verdict == "completed":
         found["total_time_s"] = outcome.total_time_s
     if trace.rounds:

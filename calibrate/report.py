@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from migmodel.physics.parameters import PARAMETERS
+from migmodel.physics.technique_parameters import TECHNIQUE_PARAMETERS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
+
+    from migmodel.records import Measurement
 
     from .fit import Fit
 
@@ -15,7 +20,10 @@ WORST_RESIDUALS = 8
 
 
 def parameter_table(fit: Fit) -> Table:
-    """Every parameter with its error, and which are badly determined."""
+    """Every parameter with its error, and which are badly determined.
+
+    Those of techniques that were not calibrated are left out.
+    """
     from rich.table import Table
 
     table = Table(title=f"profile {fit.profile.name}", title_justify="left")
@@ -24,6 +32,8 @@ def parameter_table(fit: Fit) -> Table:
     table.add_column("")
     table.add_column("meaning", style="dim")
     for name, item in fit.profile.parameters.items():
+        if name in TECHNIQUE_PARAMETERS and not item.stderr:
+            continue
         error = "" if not item.stderr else f"{item.stderr / item.value:.0%}"
         remark = "badly determined" if name in fit.badly_determined else ""
         if not item.stderr and not name.startswith("noise_"):
@@ -49,3 +59,18 @@ def residual_table(fit: Fit) -> Table:
             scenario, name, f"{measured:.4g}", f"{simulated:.4g}", f"{sigmas:+.1f}"
         )
     return table
+
+
+def print_fit(fit: Fit, measurements: Sequence[Measurement]) -> None:
+    """Print both tables and how well it fits."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(parameter_table(fit))
+    console.print(residual_table(fit))
+    console.print(
+        f"{len(measurements)} valid runs, {len(fit.residuals)} numbers compared, "
+        f"reduced chi-square {fit.reduced_chi_square:.2f}"
+    )
+    if fit.badly_determined:
+        console.print("badly determined: " + ", ".join(fit.badly_determined))

@@ -1,0 +1,94 @@
+"""Runs that were not planned to calibrate: which parameters they can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from migmodel.analysis.runs import read_run
+from migmodel.errors import FitError, InputError
+from migmodel.records import HostProfile, Measurement
+
+from .fit import Observation, residuals, with_values
+
+NUDGE = 1.2  # a parameter is tried this much larger
+TOLD = 1.0  # sigmas by which some number must move with it
+RUN_SUFFIXES = (".json", ".json.gz")
+
+
+def read_folder(
+    folder: Path, profile: HostProfile, qemu_version: str | None = None
+) -> tuple[list[Measurement], list[str]]:
+    """Read all Measurements and guestperf reports in a folder and below it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    profile : HostProfile
+        The host of guestperf reports, which do not say.
+    qemu_version : str or None
+        The QEMU of guestperf reports, which do not say either.
+
+    Returns
+    -------
+    tuple
+        The valid runs, and a line for each file that is none, with the reason.
+
+    Raises
+    ------
+    FitError
+        When no file is a valid run.
+    """
+    runs, passed_over = [], []
+    names_of: dict[bytes, str] = {}
+    files = [it for it in folder.rglob("*") if it.name.endswith(RUN_SUFFIXES)]
+    for path in sorted(files):
+        try:
+            run = read_run(path, profile, qemu_version)
+        except InputError as error:
+            passed_over.append(str(error))
+            continue
+        if run.valid:
+            runs.append(_named(run, path, names_of))
+        else:
+            passed_over.append(f"{path}: {'; '.join(run.problems)}")
+    if not runs:
+        raise FitError(f"no valid run in {folder}: nothing to fit")
+    return runs, passed_over
+
+
+def _named(run: Measurement, path: Path, names_of: dict[bytes, str]) -> Measurement:
+    """Name a scenario after its first file: guestperf calls all of its own the same."""
+    nameless = msgspec.structs.replace(run.scenario, name="")
+    key = msgspec.json.encode(nameless)
+    name = names_of.setdefault(key, path.name.split(".json")[0])
+    return msgspec.structs.replace(
+        run, scenario=msgspec.structs.replace(nameless, name=name)
+    )
+
+
+def told_by(
+    start: HostProfile,
+    observations: Sequence[Observation],
+    candidates: Iterable[str],
+) -> list[str]:
+    """Parameters that some number of these runs moves with.
+
+    Each is tried a fifth larger: one that moves no number by a sigma stays as it is.
+    Of what is told, no more are fitted than there are numbers for two each, the most
+    telling first.
+    """
+    base = residuals(start, observations)
+    moved: dict[str, float] = {}
+    for name in candidates:
+        value = start.parameters[name].value
+        if not value > 0:
+            continue
+        there = residuals(with_values(start, {name: value * NUDGE}), observations)
+        pairs = zip(base, there, strict=True)
+        moved[name] = max(abs(new[4] - old[4]) for old, new in pairs)
+    told = sorted((it for it in moved if moved[it] >= TOLD), key=lambda it: -moved[it])
+    return told[: max(len(base) // 2, 1)]

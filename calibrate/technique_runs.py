@@ -1,0 +1,200 @@
+"""The runs that tell what each technique costs a host beyond the basic ones.
+
+A codec is shown pages that it sees once: a cold guest with a working set small enough
+that compressing it takes a second or two. Text of which seven eighths repeat stands for
+zero content, which multifd keeps from its codecs. What a technique builds on comes
+before it.
+"""
+
+from __future__ import annotations
+
+from migmodel.records.policy import Technique
+from migmodel.records.scenario import Content
+
+from .recipe import COLD_PPS, Recipe
+
+# Working set, of the guest's RAM, for a second or two of each codec's work.
+_ZLIB = ((1, 0.13), (6, 0.13), (9, 0.06))
+_ZSTD = ((1, 0.5), (3, 0.3), (10, 0.2), (19, 0.025))
+_CONTENTS: tuple[tuple[str, Content, float | None], ...] = (
+    ("random", "random", None),
+    ("text", "text", 0.5),
+    ("zero", "text", 0.875),
+)
+
+
+def _codec(
+    codec: str, technique: Technique, levels: tuple[tuple[int, float], ...]
+) -> tuple[Recipe, ...]:
+    return tuple(
+        Recipe(
+            f"{codec}-{level}-{stands_for}",
+            f"{codec} at level {level} on {content} content"
+            + (f" of which {100 * repeats:g}% repeat" if repeats else ""),
+            (
+                f"{codec}_{level}_{stands_for}_s",
+                f"{codec}_decode_{stands_for}_s",
+                *([f"{codec}_match_bytes"] if repeats else []),
+            ),
+            share=share,
+            rate_pps=COLD_PPS,
+            content=content,
+            compressibility=repeats,
+            technique=technique,
+            parameters=((f"multifd-{codec}-level", level),),
+            downtime_ms=20,
+            expected_s=2.0,
+        )
+        for level, share in levels
+        for stands_for, content, repeats in _CONTENTS
+    )
+
+
+MULTIFD = (
+    Recipe(
+        "multifd-paced",
+        "CPU cost of a page in the channels",
+        ("multifd_queue_s", "multifd_page_source_s", "multifd_page_destination_s"),
+        share=0.5,
+        rate_pps=9000,
+        bandwidth=55_000_000,
+        downtime_ms=100,
+        technique="multifd",
+        expected_s=6.0,
+    ),
+    Recipe(
+        "multifd-free",
+        "two channels without a limit",
+        ("multifd_queue_s", "multifd_page_source_s", "multifd_packet_s"),
+        share=0.8,
+        downtime_ms=20,
+        technique="multifd",
+        rate_pps=COLD_PPS,
+        expected_s=3.0,
+    ),
+    Recipe(
+        "multifd-single",
+        "one channel without a limit",
+        ("multifd_page_source_s", "multifd_packet_s"),
+        share=0.8,
+        downtime_ms=20,
+        technique="multifd",
+        rate_pps=COLD_PPS,
+        parameters=(("multifd-channels", 1),),
+        expected_s=3.0,
+    ),
+)
+XBZRLE = (
+    Recipe(
+        "xbzrle-little",
+        "pages found in the cache, of which little has changed",
+        ("xbzrle_compare_s", "xbzrle_decode_s"),
+        share=0.15,
+        content="delta",
+        delta_bytes=32,
+        downtime_ms=1,
+        technique="xbzrle",
+        max_time_s=4.0,
+        expected_s=4.0,
+    ),
+    Recipe(
+        "xbzrle-half",
+        "pages of which half has changed",
+        ("xbzrle_byte_s", "xbzrle_decode_s"),
+        share=0.15,
+        content="delta",
+        delta_bytes=2048,
+        downtime_ms=1,
+        technique="xbzrle",
+        max_time_s=4.0,
+        expected_s=4.0,
+    ),
+    Recipe(
+        "xbzrle-missed",
+        "pages that the cache does not hold",
+        ("xbzrle_insert_s",),
+        share=0.6,
+        rate_pps=20_000,
+        content="delta",
+        delta_bytes=32,
+        bandwidth=90_000_000,
+        downtime_ms=1,
+        technique="xbzrle",
+        parameters=(("xbzrle-cache-size", 16 << 20),),
+        max_time_s=8.0,
+        expected_s=8.0,
+    ),
+)
+COMPRESS = tuple(
+    Recipe(
+        f"compress-{stands_for}",
+        f"multi-thread compression of {content} content, page by page",
+        ("compress_page_s", "compress_page_bytes"),
+        share=0.13,
+        touch="read",
+        content=content,
+        compressibility=repeats,
+        technique="compress",
+        parameters=(("compress-threads", 2), ("decompress-threads", 2)),
+        downtime_ms=20,
+        qemu="7.2",
+        expected_s=2.0,
+    )
+    for stands_for, content, repeats in _CONTENTS[:2]
+)
+PREEMPT = (
+    Recipe(
+        "preempt-page",
+        "faults on a channel of their own",
+        ("preempt_fault_s",),
+        share=0.6,
+        touch="page",
+        bandwidth=180_000_000,
+        technique="postcopy",
+        after=1,
+        parameters=(("max-postcopy-bandwidth", 40_000_000),),
+        capabilities=("postcopy-preempt",),
+        expected_s=4.0,
+    ),
+    Recipe(
+        "preempt-sweep",
+        "the same of a guest that works between its faults",
+        ("preempt_fault_s",),
+        share=0.6,
+        bandwidth=180_000_000,
+        technique="postcopy",
+        after=1,
+        parameters=(("max-postcopy-bandwidth", 40_000_000),),
+        capabilities=("postcopy-preempt",),
+        expected_s=4.0,
+    ),
+    # The first QEMU that reports the distribution itself and can be set up.
+    Recipe(
+        "preempt-spread",
+        "spread of fault latencies",
+        ("fault_jitter_sd",),
+        share=0.6,
+        bandwidth=180_000_000,
+        technique="postcopy",
+        after=1,
+        parameters=(("max-postcopy-bandwidth", 40_000_000),),
+        capabilities=("postcopy-preempt",),
+        qemu="11.1",
+        expected_s=4.0,
+    ),
+)
+# In this order they are fitted, each on what those before it have told.
+TECHNIQUE_RUNS: dict[str, tuple[Recipe, ...]] = {
+    "multifd": MULTIFD,
+    "zlib": _codec("zlib", "multifd-zlib", _ZLIB),
+    "zstd": _codec("zstd", "multifd-zstd", _ZSTD),
+    "xbzrle": XBZRLE,
+    "compress": COMPRESS,
+    "preempt": PREEMPT,
+}
+# Whose costs a technique's runs also contain.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "zlib": ("multifd",),
+    "zstd": ("multifd",),
+    "compress": ("multifd", "zlib"),
+}

@@ -1,0 +1,72 @@
+"""Runs made for another purpose: told by trial, fitted together."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from migmodel.analysis.profiles import load_profile
+from migmodel.calibrate.calibration import calibrate
+from migmodel.calibrate.evidence import observe
+from migmodel.calibrate.foreign import read_folder, told_by
+from migmodel.cli.main import run
+from migmodel.errors import FitError
+
+REPORTS = Path(__file__).parents[2] / "golden" / "guestperf"
+
+
+def test_reports_of_one_name_are_told_apart() -> None:
+    runs, passed_over = read_folder(REPORTS, load_profile("tcg-2core"), "10.0")
+    assert [it.scenario.name for it in runs] == [
+        "ac10-250-1",
+        "pause3-250-1",
+        "postcopy2-125-1",
+    ]
+    assert passed_over == []
+
+
+def test_only_what_the_runs_tell_is_fitted() -> None:
+    profile = load_profile("tcg-2core")
+    runs, _ = read_folder(REPORTS, profile, "10.0")
+    told = told_by(
+        profile,
+        observe(runs),
+        ("study_touch_s", "sweep_touch_s", "page_source_s", "setup_s"),
+    )
+    assert "study_touch_s" in told, "the guest's lines tell it"
+    assert "page_source_s" in told, "QEMU's CPU time tells it"
+    assert "sweep_touch_s" not in told, "no such guest ran"
+
+
+def test_old_reports_give_a_profile_that_describes_them() -> None:
+    start = load_profile("tcg-2core")
+    runs, _ = read_folder(REPORTS, start, "10.0")
+    fit = calibrate(start, runs, name="old", planned=False)
+    # 1.4 to 1.6 s a GiB before the migrations
+    assert fit.profile["study_touch_s"] == pytest.approx(1.52 / 262144, rel=0.05)
+    # that host's QEMU took about twice the CPU time of the one fitted before
+    assert fit.profile["page_source_s"] > 1.3 * start["page_source_s"]
+    errors = [
+        abs(simulated / measured - 1)
+        for _, name, measured, simulated, _ in fit.residuals
+        if name == "total_time_s"
+    ]
+    assert len(errors) == 3
+    assert max(errors) < 0.12
+
+
+def test_what_is_no_run_is_passed_over_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(FitError, match="no valid run"):
+        read_folder(tmp_path, load_profile())
+    shutil.copy(REPORTS / "pause3-250-1.json", tmp_path)
+    runs, passed_over = read_folder(tmp_path, load_profile())
+    assert len(runs) == 1
+    assert "neither" in passed_over[0]
+    out = str(tmp_path / "out.json")
+    assert run(["calibrate", "--out", out, "--from", str(tmp_path), "--quick"]) == 2
+    assert "--from runs nothing" in capsys.readouterr().err
