@@ -9,6 +9,9 @@ References
 .. [1] A. Gudkov, predict_migration.py, qemu-devel, cover.1677589218, 28 Feb 2023.
 .. [2] CloudSim, PowerVmAllocationPolicyMigrationAbstract and Datacenter: a migration
    lasts RAM / (bw / (2 * 8000)); CloudSim Plus, VmScheduler: RAM / (0.5 * bandwidth).
+.. [3] SimGrid 3.32, src/plugins/vm/VmLiveMigration.cpp.
+.. [4] V. Kherbache, E. Madelaine, F. Hermenier, "Scheduling Live-Migrations of Virtual
+   Machines", IEEE Trans. Cloud Computing, 2017; BtrPlace, MinMTTRMig.
 """
 
 from __future__ import annotations
@@ -17,37 +20,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from migmodel.analysis.guest_speed import PAGES_PER_GIB, phase_speeds
-from migmodel.physics.cpu import Pipeline
-from migmodel.physics.wire import FLUSH_PAGES, NORMAL_PAGE_BYTES
-from migmodel.records import HostProfile, Scenario, Trace
+from migmodel.physics.wire import NORMAL_PAGE_BYTES
+from migmodel.records import Scenario
 from migmodel.sim.machine import lay_out
-from migmodel.units import MS_PER_S
+from migmodel.units import PAGE_BYTES
+
+from .dirty_curve import DirtyCurve
 
 WIRE_PAGE_BYTES = NORMAL_PAGE_BYTES  # [1]: 4096 + 8
 WIRE_ZERO_BYTES = 8  # [1]: a page of zeros
 GIVE_UP_S = 3600.0  # [1]
 CLOUDSIM_SHARE = 0.5  # [2]: of the bandwidth
-
-
-@dataclass(frozen=True, slots=True)
-class DirtyCurve:
-    """Pages that a guest dirties within a time: D(t) = min(working set, rate t).
-
-    Attributes
-    ----------
-    rate_pps : float
-        Pages/s over all vCPUs.
-    working_set_pages : float
-        More are never dirty.
-    """
-
-    rate_pps: float
-    working_set_pages: float
-
-    def __call__(self, elapsed_s: float) -> float:
-        """Pages dirty after a time [s]."""
-        return min(self.working_set_pages, self.rate_pps * elapsed_s)
+SIMGRID_DOWNTIME_S = 0.030  # [3]: where no limit is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +103,66 @@ class CloudSim:
         return _ended(scenario, scenario.guest.ram_bytes / share, None)
 
 
-BASELINES: tuple[Baseline, ...] = (GeometricSeries(), Gudkov(), CloudSim())
+class SimGrid:
+    """SimGrid's live migration [3]_, told the guest's working set and dirty rate.
+
+    SimGrid has the dirty rate as a share of the migration's speed and assumes a working
+    set of 0.9 of the RAM; both are settings, and both are set to what was measured. It
+    knows neither zero pages nor headers.
+    """
+
+    name = "simgrid"
+
+    def predict(
+        self, scenario: Scenario, bandwidth_bytes_per_s: float, dirty_curve: DirtyCurve
+    ) -> BaselineResult:
+        """Predict one migration."""
+        found = simgrid_stages(
+            scenario.guest.ram_bytes,
+            dirty_curve.rate_pps * PAGE_BYTES,
+            dirty_curve.working_set_pages * PAGE_BYTES,
+            bandwidth_bytes_per_s,
+            scenario.policy.downtime_limit_s,
+        )
+        return _ended(scenario, *found) if found else BaselineResult("never")
+
+
+class BtrPlace:
+    """The duration that BtrPlace's scheduler reckons a migration at [4]_.
+
+    The measured curve is its hot part: the working set, dirty within the time that the
+    guest needs to go through it; nothing is cold. It rounds to whole seconds and takes
+    a ninth of a link's bits/s for bytes/s, which would be unfair here: the bandwidth
+    is calibrated. It has no verdict: where its formula divides by less than nothing,
+    that is `never`.
+    """
+
+    name = "btrplace"
+
+    def predict(
+        self, scenario: Scenario, bandwidth_bytes_per_s: float, dirty_curve: DirtyCurve
+    ) -> BaselineResult:
+        """Predict one migration."""
+        used, _ = content_pages(scenario)
+        duration_s = btrplace_duration_s(
+            used * PAGE_BYTES,
+            dirty_curve.working_set_pages * PAGE_BYTES,
+            dirty_curve.saturation_s,
+            0.0,
+            bandwidth_bytes_per_s,
+        )
+        if duration_s is None:
+            return BaselineResult("never")
+        return _ended(scenario, duration_s, None)
+
+
+BASELINES: tuple[Baseline, ...] = (
+    GeometricSeries(),
+    Gudkov(),
+    CloudSim(),
+    SimGrid(),
+    BtrPlace(),
+)
 
 
 def iterate_precopy(
@@ -158,53 +201,66 @@ def iterate_precopy(
     return None
 
 
-def stream_bytes_per_s(profile: HostProfile) -> float:
-    """What a migration of a filled, idle guest achieves on this host [bytes/s].
-
-    That is what somebody who calibrates a bandwidth would measure: each page is sent
-    once, to a destination that has no memory for it yet.
-    """
-    pipeline = Pipeline(
-        profile["page_source_s"],
-        profile["page_destination_s"] + profile["fresh_page_s"],
-        profile["link_bytes_per_s"] / WIRE_PAGE_BYTES,
-        profile["pipeline_overlap"],
-        profile["flush_handoff_s"] / FLUSH_PAGES,
-    )
-    return pipeline.free_rate_pps * WIRE_PAGE_BYTES
-
-
-def calibrated_bandwidth(scenario: Scenario, profile: HostProfile) -> float:
-    """Bandwidth that all baselines are given: the narrowest limit [bytes/s]."""
-    limits = [stream_bytes_per_s(profile)]
-    if scenario.policy.max_bandwidth_bytes_per_s:
-        limits.append(float(scenario.policy.max_bandwidth_bytes_per_s))
-    if scenario.link.bandwidth_bytes_per_s is not None:
-        limits.append(scenario.link.bandwidth_bytes_per_s)
-    return min(limits)
-
-
-def measured_curve(
-    scenario: Scenario, trace: Trace, phase: str = "before"
-) -> DirtyCurve | None:
-    """The dirty curve of the guest that ran, from the lines that it printed.
-
-    Parameters
-    ----------
-    phase : str
-        As `phase_speeds` names them; baselines know the guest before the migration.
+def simgrid_stages(
+    ram_bytes: float,
+    dirty_bytes_per_s: float,
+    working_set_bytes: float,
+    bandwidth_bytes_per_s: float,
+    downtime_limit_s: float,
+) -> tuple[float, float] | None:
+    """SimGrid's stages [3]_: all RAM, rounds, and the rest of a guest that is stopped.
 
     Returns
     -------
-    DirtyCurve or None
-        None when it printed nothing in that phase.
+    tuple of float or None
+        Total time and last stage [s]; None beyond an hour (SimGrid itself goes on for
+        115 days and then fails an assertion).
     """
-    speed = phase_speeds(trace).get(phase)
-    if speed is None:
+    threshold = bandwidth_bytes_per_s * (downtime_limit_s or SIMGRID_DOWNTIME_S)
+    sent, total_s = ram_bytes, 0.0
+    while total_s <= GIVE_UP_S:
+        round_s = sent / bandwidth_bytes_per_s
+        total_s += round_s
+        sent = min(dirty_bytes_per_s * round_s, working_set_bytes)
+        if sent <= threshold:
+            last_s = sent / bandwidth_bytes_per_s
+            return total_s + last_s, last_s
+    return None
+
+
+def btrplace_duration_s(
+    used_bytes: float,
+    hot_bytes: float,
+    hot_s: float,
+    cold_bytes_per_s: float,
+    bandwidth_bytes_per_s: float,
+) -> float | None:
+    """BtrPlace's duration of a migration [4]_ [s].
+
+    Parameters
+    ----------
+    used_bytes : float
+        Memory in use.
+    hot_bytes, hot_s : float
+        So much is dirtied over and over, within this time.
+    cold_bytes_per_s : float
+        Rate at which more is dirtied after that.
+
+    Returns
+    -------
+    float or None
+        None where the guest dirties as fast as the bandwidth.
+    """
+    bandwidth = bandwidth_bytes_per_s
+    hot_rate = hot_bytes / hot_s if hot_s else 0.0
+    if bandwidth <= max(hot_rate, cold_bytes_per_s):
         return None
-    vcpu_pps = PAGES_PER_GIB * MS_PER_S / speed.mean_ms_per_gib
-    vcpus = len(set(trace.guest.vcpu))
-    return DirtyCurve(vcpu_pps * vcpus, float(scenario.workload.pages))
+    least_s = used_bytes / bandwidth
+    if least_s <= hot_s:
+        return least_s + hot_rate * least_s / (bandwidth - hot_rate)
+    cold_bytes = hot_bytes + (least_s - hot_s) * cold_bytes_per_s
+    cold_s = cold_bytes / (bandwidth - cold_bytes_per_s)
+    return least_s + cold_s + hot_bytes / bandwidth * hot_rate / (bandwidth - hot_rate)
 
 
 def content_pages(scenario: Scenario) -> tuple[float, float]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from migmodel.cli.host_options import host_options, hosts_from
+from migmodel.cli.link_option import link_of
 from migmodel.errors import InputError, JobError
 from migmodel.units import format_duration
 
 if TYPE_CHECKING:
+    from migmodel.qemu.options import DriverOptions
     from migmodel.records import HostProfile, Measurement, Scenario
+    from migmodel.records.scenario import GuestKind
 
     from .validation import Validation
 
@@ -25,10 +29,11 @@ AROUND_A_RUN_S = 6.0
 @click.command()
 @click.option(
     "--suite",
-    type=click.Choice(["smoke", "standard"]),
+    type=click.Choice(["smoke", "standard", "full"]),
     default="standard",
     show_default=True,
-    help="A minute, or five to six minutes a repeat.",
+    help="A minute, six minutes a repeat, or under fifty: all techniques, on two "
+    "versions of QEMU.",
 )
 @click.option(
     "--profile",
@@ -63,6 +68,12 @@ AROUND_A_RUN_S = 6.0
     type=click.Choice(["kvm", "tcg"]),
     help="Accelerator. [kvm where it works, else tcg]",
 )
+@click.option(
+    "--link",
+    metavar="tcp|netns:RATE,rtt=TIME|RATE",
+    help="The link of all scenarios; with --dst-host, what it carries. [the suite's]",
+)
+@host_options
 def validate(
     suite: str,
     profile_name: str,
@@ -72,13 +83,18 @@ def validate(
     compare_only: bool,
     qemu: str | None,
     accel: str | None,
+    link: str | None,
+    **options: Any,
 ) -> None:
     """Run a suite of migrations with real QEMU and compare them with predictions.
 
     The scenarios are ones that calibration never uses. Interrupted, it goes on where
-    it was when called again. The exit status is 1 when a verdict is wrong or a stated
-    tolerance is missed.
+    it was when called again. In the suite full each scenario names its QEMU; what this
+    host cannot run is skipped, and said. The exit status is 1 when a verdict is wrong
+    or a stated tolerance is missed.
     """
+    hosts = hosts_from(options)
+    hosts.check_link(link)
     if compare_only and (repeats or qemu or accel):
         raise InputError(
             "--compare-only runs nothing: leave out --repeat, --qemu and --accel"
@@ -89,9 +105,18 @@ def validate(
     from .validation import validate_runs
 
     profile = load_profile(profile_name)
-    scenarios = _chosen(suite, only)
+    place = partial(hosts.placed, link=link_of(link) if link else None)
+    scenarios = [place(it) for it in _chosen(suite, only)]
     if not compare_only:
-        _execute(suite, scenarios, repeats or REPEATS, out, profile, qemu, accel)
+        settings = partial(
+            _options,
+            qemu=qemu,
+            accel=accel,
+            hardware=hosts.hardware,
+            remote=hosts.remote,
+        )
+        every = [place(it) for it in _chosen(suite, None)]
+        _execute(suite, every, scenarios, repeats or REPEATS, out, profile, settings)
     predictor = partial(predict, profile=profile)
     validation = validate_runs(suite, scenarios, out, profile, predictor)
     _report(validation, out)
@@ -119,14 +144,21 @@ def _chosen(suite: str, only: str | None) -> list[Scenario]:
     return [scenario for name, scenario in scenarios.items() if name in names]
 
 
+def _options(kind: GuestKind, **settings: Any) -> DriverOptions:
+    from migmodel.qemu.images import build_image
+    from migmodel.qemu.options import DriverOptions
+
+    return DriverOptions(image=build_image(kind), **settings)
+
+
 def _execute(
     suite: str,
+    every: Sequence[Scenario],
     scenarios: Sequence[Scenario],
     repeats: int,
     out: Path,
     profile: HostProfile,
-    qemu: str | None,
-    accel: str | None,
+    settings: Callable[[GuestKind], DriverOptions],
 ) -> None:
     from migmodel.analysis.campaign import (
         execute,
@@ -135,13 +167,12 @@ def _execute(
         repeat_by_repeat,
     )
     from migmodel.qemu.driver import check, measure
-    from migmodel.qemu.images import build_image
-    from migmodel.qemu.options import DriverOptions
     from migmodel.show.progress import suite_progress
 
-    from .suites import SUITES
+    from .skips import read_skips, skip_notes, sort_out, write_skips
+    from .suites import VERSIONED
 
-    rebuild_table(SUITES[suite], out)  # also refuses another suite's runs
+    rebuild_table(every, out)  # also refuses another suite's runs
     open_runs = [
         scenario
         for repeat in range(repeats)
@@ -151,25 +182,57 @@ def _execute(
     if not open_runs:
         return
     options = {
-        kind: DriverOptions(image=build_image(kind), qemu=qemu, accel=accel)
-        for kind in {scenario.guest.kind for scenario in open_runs}
+        kind: settings(kind)
+        for kind in sorted({scenario.guest.kind for scenario in scenarios})
     }
-    for scenario in scenarios:
-        check(scenario, options[scenario.guest.kind])
+    expected_s: dict[str, float] = {}
 
-    expected_s = {it.name: _expected_s(it, profile) for it in scenarios}
+    def expect(scenario: Scenario) -> None:
+        check(scenario, options[scenario.guest.kind])
+        expected_s[scenario.name] = _expected_s(scenario, profile)
+
+    def expect_of_version(scenario: Scenario) -> None:
+        _check_version(scenario, options[scenario.guest.kind])
+        expect(scenario)
+
+    if suite in VERSIONED:
+        scenarios, skips = sort_out(scenarios, expect_of_version)
+        sorted_out = {*skips, *(it.name for it in scenarios)}
+        others = {n: why for n, why in read_skips(out).items() if n not in sorted_out}
+        write_skips({**others, **skips}, out)
+        for line in skip_notes(skips, list(skips)):
+            click.echo(line, err=True)
+        open_runs = [it for it in open_runs if it.name not in skips]
+    else:
+        for scenario in scenarios:
+            expect(scenario)
+
     total_s = sum(expected_s[it.name] for it in open_runs)
     click.echo(f"{len(open_runs)} runs, about {format_duration(total_s)}", err=True)
     with suite_progress(total_s, expected_s) as progress:
 
         def run(scenario: Scenario, repeat: int) -> Measurement:
             progress.starting(scenario.name, repeat)
-            settings = options[scenario.guest.kind]
             return measure(
-                scenario, settings, repeat=repeat, on_progress=progress.phase
+                scenario,
+                options[scenario.guest.kind],
+                repeat=repeat,
+                on_progress=progress.phase,
             )
 
         execute(repeat_by_repeat(scenarios, repeats), out, run, progress.ended)
+
+
+def _check_version(scenario: Scenario, options: DriverOptions) -> None:
+    """Refuse a scenario whose QEMU is not the one that would be driven."""
+    from migmodel.qemu.binary import find_qemu, how_to_get
+
+    found = find_qemu(options.qemu, scenario.version)
+    if found.version != scenario.version:
+        raise InputError(
+            f"needs QEMU {scenario.qemu_version}, {found.path} is {found.release}: "
+            + how_to_get(scenario.version)
+        )
 
 
 def _expected_s(scenario: Scenario, profile: HostProfile) -> float:

@@ -18,64 +18,20 @@ from migmodel.records import (
     Trace,
 )
 
-from .baselines import BASELINES, BaselineResult, calibrated_bandwidth, measured_curve
+from .bandwidth import calibrated_bandwidth
+from .baselines import BASELINES, BaselineResult
+from .dirty_curve import measured_curve
 from .frontier import frontier_ratio
+from .quantity import Quantity, relative
 
 TOTAL_TIME = "total_time_s"
 CPU_PARTS = ("source_cpu_s", "destination_cpu_s", "vcpu_cpu_s")
 CPU_TOTAL = "host_cpu_s"
 UNDECIDED = (0.1, 0.9)  # predicted probability where the repeats disagree
+SAME_HOST = ("cpu_model", "cpus", "accel")
+SAME_FACTS = (*SAME_HOST, "qemu_version")
+BAD = 0.25  # error of a run's total time from which on it counts as missed
 Predictor = Callable[[Scenario], Prediction]
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """One number of one scenario, measured over the repeats and predicted.
-
-    Attributes
-    ----------
-    runs : tuple of float
-        At least one.
-    predicted : Interval
-    """
-
-    runs: tuple[float, ...]
-    predicted: Interval
-
-    @property
-    def measured(self) -> float:
-        """Median over the repeats."""
-        return median(self.runs)
-
-    @property
-    def spread(self) -> float:
-        """Range over the repeats, relative to their median."""
-        return relative(max(self.runs) - min(self.runs), self.measured)
-
-    @property
-    def best(self) -> float | None:
-        """The prediction as one number: its median, or the nominal run's."""
-        if self.predicted.median is not None:
-            return self.predicted.median
-        return self.predicted.nominal
-
-    @property
-    def error(self) -> float | None:
-        """Predicted less measured."""
-        return None if self.best is None else self.best - self.measured
-
-    @property
-    def relative_error(self) -> float | None:
-        """Absolute error over what was measured."""
-        return None if self.error is None else relative(self.error, self.measured)
-
-    @property
-    def covered(self) -> int | None:
-        """How many runs lie within the predicted interval; None without one."""
-        low, high = self.predicted.low, self.predicted.high
-        if low is None or high is None:
-            return None
-        return sum(low <= run <= high for run in self.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +105,21 @@ class Comparison:
         )
 
     @property
+    def bad_runs(self) -> int:
+        """Runs with another verdict than the predicted one, or a time 25 % off."""
+        said = self.prediction.completes_probability >= 0.5
+        found = self.quantities.get(TOTAL_TIME)
+        best = found.best if found else None
+        bad = 0
+        for trace in self.traces:
+            time_s = trace.outcome.total_time_s
+            if completes(trace) != said:
+                bad += not (self.undecided and self.verdict_right)
+            elif said and time_s is not None:
+                bad += best is None or relative(best - time_s, time_s) >= BAD
+        return bad
+
+    @property
     def total_time_error(self) -> float:
         """Relative error of the total time; infinite where the verdict is wrong."""
         found = self.quantities.get(TOTAL_TIME)
@@ -174,13 +145,6 @@ class Comparison:
         ratios = [frontier_ratio(self.scenario, trace) for trace in self.traces]
         known = [ratio for ratio in ratios if ratio is not None]
         return median(known) if known else None
-
-
-def relative(value: float, reference: float) -> float:
-    """Size of a value relative to a reference; 0 of 0 is 0, else of 0 infinite."""
-    if reference == 0:
-        return 0.0 if value == 0 else math.inf
-    return abs(value) / abs(reference)
 
 
 def completes(trace: Trace) -> bool:
@@ -228,15 +192,22 @@ def compare(
     )
 
 
-def check_same_host(measurements: Sequence[Measurement]) -> None:
+def check_same_host(
+    measurements: Sequence[Measurement], facts: Sequence[str] = SAME_FACTS
+) -> None:
     """Refuse runs that were made on different hosts or with different QEMUs.
+
+    Parameters
+    ----------
+    facts : sequence of str
+        Of `HostFacts`: what must be the same.
 
     Raises
     ------
     InputError
         Names the difference.
     """
-    for fact in ("cpu_model", "cpus", "qemu_version", "accel"):
+    for fact in facts:
         seen = sorted({str(getattr(it.host, fact)) for it in measurements})
         if len(seen) > 1:
             raise InputError(

@@ -18,7 +18,7 @@ from __future__ import annotations
 from migmodel.records import Scenario, Trace
 from migmodel.units import PAGE_BYTES
 
-from .baselines import measured_curve
+from .dirty_curve import measured_curve
 
 NEAR = (0.7, 1.4)
 

@@ -11,8 +11,11 @@ from migmodel.records.files import write_bytes
 from migmodel.units import MS_PER_S
 
 from .baselines import BASELINES
-from .compare import TOTAL_TIME, Comparison, Quantity
-from .headlines import Headline
+from .compare import CPU_TOTAL, TOTAL_TIME, Comparison
+from .crossover import sides
+from .fault_latency import fault_latency
+from .headline import Headline
+from .quantity import Quantity
 from .validation import Validation
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ def print_report(validation: Validation, console: Console) -> None:
 
     for title, header, rows in (
         ("scenarios", SCENARIO_HEADER, _scenario_rows(validation.comparisons)),
+        ("costs", DETAIL_HEADER, _detail_rows(validation.comparisons)),
         ("headlines", HEADLINE_HEADER, _headline_rows(validation.headlines)),
     ):
         table = Table(title=title, title_justify="left")
@@ -78,6 +82,36 @@ def _scenario_rows(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, ...
         )
 
 
+DETAIL_HEADER = (
+    "scenario",
+    "technique",
+    "QEMU",
+    "bytes [MB]",
+    "host CPU [s]",
+    "blocktime [ms]",
+    "fault latency [us]",
+    "distance",
+    "bound by",
+)
+
+
+def _detail_rows(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, ...]]:
+    for it in comparisons:
+        latency, bound = fault_latency(it), sides(it)
+        medians_us = [] if latency is None else [1e6 * one for one in latency.medians_s]
+        yield (
+            it.scenario.name,
+            it.scenario.policy.technique,
+            it.scenario.qemu_version,
+            _pair(it, "bytes_sent", 1e-6),
+            _pair(it, CPU_TOTAL, digits=2),
+            _pair(it, "postcopy_blocktime_s", MS_PER_S),
+            " / ".join(f"{one:.0f}" for one in medians_us) or "-",
+            "-" if latency is None else f"{latency.distance_buckets:.2f}",
+            "-" if bound is None else f"{bound[0] or 'between'} / {bound[1]}",
+        )
+
+
 def _verdict(comparison: Comparison) -> str:
     said = "completes" if comparison.ends else "does not"
     if comparison.undecided:
@@ -107,13 +141,15 @@ def _error(size: float, signed: float | None) -> str:
     return f"{math.copysign(size, signed):+.1%}"
 
 
-def _pair(comparison: Comparison, name: str, factor: float = 1.0) -> str:
+def _pair(
+    comparison: Comparison, name: str, factor: float = 1.0, digits: int = 0
+) -> str:
     """Measured / predicted."""
     found = comparison.quantities.get(name)
     if found is None:
         return "-"
-    best = "-" if found.best is None else f"{factor * found.best:.0f}"
-    return f"{factor * found.measured:.0f} / {best}"
+    best = "-" if found.best is None else f"{factor * found.best:.{digits}f}"
+    return f"{factor * found.measured:.{digits}f} / {best}"
 
 
 def _baseline(comparison: Comparison, name: str) -> str:
@@ -145,8 +181,8 @@ def _markdown(validation: Validation) -> Iterator[str]:
     yield ""
     yield (
         f"Host: {host.cpu_model}, {host.cpus} CPUs, Linux {host.kernel}, QEMU "
-        f"{host.qemu_version}, {host.accel}. Runs: {validation.period}. Profile: "
-        f"{profile.name} ({profile.kind})."
+        f"{' and '.join(validation.qemu_versions)}, {host.accel}. "
+        f"Runs: {validation.period}. Profile: {profile.name} ({profile.kind})."
     )
     yield ""
     yield "## Headlines"
@@ -162,6 +198,11 @@ def _markdown(validation: Validation) -> Iterator[str]:
     )
     yield ""
     yield from _markdown_table(SCENARIO_HEADER, _scenario_rows(validation.comparisons))
+    yield ""
+    yield "Measured / predicted, fault latency as medians; the distance between their"
+    yield "distributions is in octaves (buckets)."
+    yield ""
+    yield from _markdown_table(DETAIL_HEADER, _detail_rows(validation.comparisons))
     yield ""
     yield from _closing_lines(validation)
     yield ""

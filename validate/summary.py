@@ -10,14 +10,16 @@ from pathlib import Path
 from migmodel.records.files import write_bytes
 
 from .baselines import BASELINES, BaselineResult
-from .compare import TOTAL_TIME, Comparison, relative
-from .headlines import Headline
+from .compare import TOTAL_TIME, Comparison
+from .fault_latency import fault_latency
+from .headline import Headline
+from .quantity import relative
 
 SUMMARY, HEADLINES = "summary.csv", "headlines.csv"
 # What a baseline's downtime stands beside: the time that the guest is stopped.
 DOWNTIME = "downtime_stop_resume_s"
 COLUMNS = (
-    *("scenario", "technique", "guest", "vcpus", "quantity"),
+    *("scenario", "technique", "qemu", "guest", "vcpus", "quantity"),
     *("runs", "measured_median", "measured_low", "measured_high", "spread"),
     *("predicted_nominal", "predicted_low", "predicted_median", "predicted_high"),
     *("error", "relative_error", "runs_in_interval", "verdict_right"),
@@ -53,6 +55,7 @@ def summary_rows(comparison: Comparison) -> Iterator[Row]:
     common: Row = {
         "scenario": scenario.name,
         "technique": scenario.policy.technique,
+        "qemu": scenario.qemu_version,
         "guest": scenario.guest.kind,
         "vcpus": scenario.guest.vcpus,
     }
@@ -89,6 +92,30 @@ def summary_rows(comparison: Comparison) -> Iterator[Row]:
             "runs_in_interval": it.covered,
             **_baseline_columns(comparison, name, it.measured),
         }
+    yield from _fault_rows(comparison, common)
+
+
+def _fault_rows(comparison: Comparison, common: Row) -> Iterator[Row]:
+    """The median and the distance of all runs' fault latencies together."""
+    latency = fault_latency(comparison)
+    if latency is None:
+        return
+    measured, predicted = latency.medians_s
+    yield {
+        **common,
+        "quantity": "fault_latency_median_s",
+        "runs": len(comparison.traces),
+        "measured_median": measured,
+        "predicted_nominal": predicted,
+        "error": predicted - measured,
+        "relative_error": relative(predicted - measured, measured),
+    }
+    yield {
+        **common,
+        "quantity": "fault_latency_distance_buckets",
+        "runs": len(comparison.traces),
+        "error": latency.distance_buckets,
+    }
 
 
 def _baseline_columns(comparison: Comparison, name: str, measured: float) -> Row:

@@ -11,10 +11,20 @@ from migmodel.analysis.campaign import stored_runs
 from migmodel.errors import InputError
 from migmodel.records import HostFacts, HostProfile, Measurement, Scenario
 
-from .compare import Comparison, Predictor, check_same_host, compare
-from .headlines import ALL, Headline, headlines, spread
+from .compare import (
+    SAME_FACTS,
+    SAME_HOST,
+    Comparison,
+    Predictor,
+    check_same_host,
+    compare,
+)
+from .headline import ALL, Headline
+from .headlines import headlines, spread
 from .honesty import honesty
-from .tolerances import SMOKE_FACTOR, Tolerances
+from .skips import read_skips, skip_notes
+from .suites import VERSIONED
+from .tolerances import FULL, SMOKE_FACTOR, STANDARD
 
 BUSY_SHARE = 0.25  # of all CPUs, before a run began
 
@@ -27,6 +37,8 @@ class Validation:
     ----------
     host : HostFacts
         Where it was run.
+    qemu_versions : list of str
+        What it was run with.
     period : str
         When.
     honesty, notes : list of str
@@ -36,6 +48,7 @@ class Validation:
     suite: str
     profile: HostProfile
     host: HostFacts
+    qemu_versions: list[str]
     period: str
     comparisons: list[Comparison]
     headlines: list[Headline]
@@ -60,7 +73,8 @@ def validate_runs(
     Parameters
     ----------
     suite : str
-        `smoke` has looser tolerances, see `Tolerances.following`.
+        `smoke` has looser tolerances, see `Tolerances.following`; `full` has its own,
+        and runs of several versions of QEMU.
     predictor : callable
         Predicts a Scenario.
 
@@ -76,28 +90,34 @@ def validate_runs(
     every = [measurement for group in runs.values() for measurement in group]
     if not every:
         raise InputError(f"{out} holds no runs of these scenarios")
-    check_same_host(every)
+    # Within a scenario all must be the same; `compare` sees to that.
+    check_same_host(every, SAME_HOST if suite in VERSIONED else SAME_FACTS)
     compared = {
         name: compare(group, predictor, profile) for name, group in runs.items()
     }
     comparisons = [it for it in compared.values() if it is not None]
     useless = [name for name, it in compared.items() if it is None]
     notes = _notes(every, profile)
+    skips = read_skips(out)
     absent = [it.name for it in scenarios if it.name not in runs]
-    if absent:
-        notes.append(f"not run: {', '.join(absent)}")
-    tolerances = Tolerances()
+    notes += skip_notes(skips, absent)
+    unexplained = [name for name in absent if name not in skips]
+    if unexplained:
+        notes.append(f"not run: {', '.join(unexplained)}")
+    tolerances = FULL if suite == "full" else STANDARD
     if suite == "smoke":
         tolerances = tolerances.following(spread(comparisons))
         notes.append(
-            f"tolerances follow the measured spread: {SMOKE_FACTOR:g} times those of "
-            f"the standard suite, relative ones widened by {spread(comparisons):.1%}, "
-            "the largest range of the total time among a scenario's repeats"
+            "tolerances follow the measured spread: those of the standard suite, "
+            f"relative ones widened by {spread(comparisons):.1%}, the largest range of "
+            "the total time among a scenario's repeats, but to "
+            f"{SMOKE_FACTOR:g} times at most; others {SMOKE_FACTOR:g} times"
         )
     return Validation(
         suite=suite,
         profile=profile,
         host=every[0].host,
+        qemu_versions=sorted({it.host.qemu_version for it in every}),
         period=_period(every),
         comparisons=comparisons,
         headlines=[_usable(useless), *headlines(comparisons, tolerances)],

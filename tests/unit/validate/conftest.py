@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -21,14 +20,17 @@ from migmodel.records import (
     Phases,
     Policy,
     Prediction,
+    Round,
     Scenario,
     Trace,
     Workload,
 )
+from migmodel.records.trace import Verdict
 from migmodel.sim.simulate import draw_host, simulate
 from migmodel.units import MIB
 from migmodel.validate.baselines import BaselineResult
-from migmodel.validate.compare import Comparison, Quantity
+from migmodel.validate.compare import Comparison
+from migmodel.validate.quantity import Quantity
 
 VALUES = {
     "page_source_s": 2.0e-6,
@@ -147,25 +149,43 @@ def make_comparison() -> MakeComparison:
         verdicts: str = "ccc",
         probability: float = 1.0,
         baselines: dict[str, BaselineResult] | None = None,
-        parameters: dict[str, int] | None = None,
+        parameters: dict[str, Any] | None = None,
+        capabilities: dict[str, bool] | None = None,
+        qemu: str = "10.0",
+        faults: tuple[list[float] | None, list[float] | None] = (None, None),
+        rounds: tuple[list[Round], list[Round]] = ([], []),
         **quantities: tuple[tuple[float, ...], float, float, float],
     ) -> Comparison:
         scenario = Scenario(
             name=name,
             guest=Guest(ram_bytes=256 * MIB),
             workload=Workload(working_set_bytes=64 * MIB),
-            policy=Policy(technique=technique, parameters=dict(parameters or {})),
+            policy=Policy(
+                technique=technique,
+                parameters=dict(parameters or {}),
+                capabilities=dict(capabilities or {}),
+            ),
+            qemu_version=qemu,
         )
-        words = {"c": "completed", "x": "cancelled"}
+        words: dict[str, Verdict] = {"c": "completed", "x": "cancelled"}
         traces = tuple(
-            msgspec.convert(
-                {
-                    "outcome": {"verdict": words[letter], "passes": 7},
-                    "phases": {"end_s": 1.0},
-                },
-                Trace,
+            Trace(
+                outcome=Outcome(
+                    verdict=words[letter],
+                    passes=7,
+                    fault_latency_histogram=faults[0],
+                    total_time_s=(
+                        quantities["total_time_s"][0][
+                            index % len(quantities["total_time_s"][0])
+                        ]
+                        if "total_time_s" in quantities
+                        else None
+                    ),
+                ),
+                phases=Phases(end_s=1.0),
+                rounds=rounds[0],
             )
-            for letter in verdicts
+            for index, letter in enumerate(verdicts)
         )
         found = {
             quantity: Quantity(
@@ -177,8 +197,14 @@ def make_comparison() -> MakeComparison:
             scenario=scenario,
             profile="made-up",
             trace=Trace(
-                outcome=Outcome(verdict="completed", reason="it fits", passes=5),
+                outcome=Outcome(
+                    verdict="completed",
+                    reason="it fits",
+                    passes=5,
+                    fault_latency_histogram=faults[1],
+                ),
                 phases=Phases(end_s=1.0),
+                rounds=rounds[1],
             ),
             completes_probability=probability,
             quantities={},

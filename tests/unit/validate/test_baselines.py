@@ -25,21 +25,26 @@ from migmodel.records import (
     Trace,
     Workload,
 )
-from migmodel.units import MIB
+from migmodel.units import GIB, MIB, PAGE_BYTES
+from migmodel.validate.bandwidth import calibrated_bandwidth
 from migmodel.validate.baselines import (
     WIRE_PAGE_BYTES,
+    BtrPlace,
     CloudSim,
-    DirtyCurve,
     GeometricSeries,
     Gudkov,
-    calibrated_bandwidth,
+    SimGrid,
+    btrplace_duration_s,
     content_pages,
     iterate_precopy,
-    measured_curve,
+    simgrid_stages,
 )
+from migmodel.validate.dirty_curve import DirtyCurve, measured_curve
 
 VECTOR = json.loads(
-    (Path(migmodel.validate.__path__[0]) / "data" / "gudkov_vector.json").read_text()
+    (
+        Path(migmodel.validate.__path__[0]) / "published" / "gudkov_vector.json"
+    ).read_text()
 )
 BANDWIDTH = 10_000 * WIRE_PAGE_BYTES  # 10,000 pages/s
 
@@ -158,6 +163,70 @@ def test_cloudsim_sends_all_ram_at_half_the_bandwidth() -> None:
 def test_a_baseline_is_told_the_limit_too() -> None:
     case = scenario(limits=Limits(max_time_s=7.9))
     assert CloudSim().predict(case, 64 * MIB, DirtyCurve(0, 0)).verdict == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("gigabits", "dirty_mb_per_s", "total_s", "downtime_s"),
+    [
+        # What SimGrid 3.32 itself answers for 1 GiB, a working set of 0.9 of it and
+        # half a second of downtime.
+        (10, 200, 0.997, 0.138),
+        (1, 20, 10.185, 0.220),
+        (1, 50, 14.171, 0.220),
+        (1, 100, 41.066, 0.473),
+    ],
+)
+def test_simgrids_own_answers_are_reproduced(
+    gigabits: float, dirty_mb_per_s: float, total_s: float, downtime_s: float
+) -> None:
+    found = simgrid_stages(
+        GIB, dirty_mb_per_s * 1e6, 0.9 * GIB, gigabits * 1e9 / 8, 0.5
+    )
+    # Its link has a latency, and its clock is printed in ms.
+    assert found == pytest.approx((total_s, downtime_s), rel=2e-4, abs=1e-3)
+
+
+def test_simgrid_goes_on_for_ever_where_the_guest_is_as_fast() -> None:
+    assert simgrid_stages(GIB, 2e8, 0.9 * GIB, 1.25e8, 0.5) is None
+
+
+def test_simgrid_has_its_closed_form_over_a_working_set() -> None:
+    # Written faster than sent, but all that is ever dirty fits.
+    bandwidth = 64.0 * MIB
+    curve = DirtyCurve(1e6, 16 * MIB / PAGE_BYTES)
+    result = SimGrid().predict(scenario(300), bandwidth, curve)
+    assert result.total_time_s == pytest.approx(256 / 64 + 16 / 64)
+    assert result.downtime_s == pytest.approx(16 / 64)
+    assert SimGrid().predict(scenario(249), bandwidth, curve).verdict == "never"
+
+
+def test_simgrid_takes_30_ms_for_no_downtime_at_all() -> None:
+    assert simgrid_stages(1000.0, 29.0, 1e9, 1000.0, 0.0) == pytest.approx(
+        (1.029, 0.029)
+    )
+    assert simgrid_stages(1000.0, 31.0, 1e9, 1000.0, 0.0) == pytest.approx(
+        (1.031 + 0.031**2, 0.031**2)
+    )
+
+
+def test_btrplaces_formula_by_hand() -> None:
+    # 1000 MB at 100 MB/s: 10 s; 50 MB are hot, dirty in 2 s, then 20 MB/s.
+    # (50 + 8 x 20) / (100 - 20) and 50/100 x 25 / (100 - 25)
+    assert btrplace_duration_s(1000, 50, 2, 20, 100) == pytest.approx(
+        10 + 210 / 80 + 0.5 * 25 / 75
+    )
+    # over before the hot pages are all dirty: only their rate counts
+    assert btrplace_duration_s(1000, 500, 20, 20, 100) == pytest.approx(10 + 250 / 75)
+
+
+def test_btrplace_on_an_idle_and_on_a_fast_guest() -> None:
+    used, _ = content_pages(scenario())
+    sent_s = used * PAGE_BYTES / (64 * MIB)
+    idle = BtrPlace().predict(scenario(), 64 * MIB, DirtyCurve(0.0, 25_600))
+    assert idle.total_time_s == pytest.approx(sent_s)
+    assert idle.downtime_s is None
+    as_fast = DirtyCurve(64 * MIB / PAGE_BYTES, 25_600)
+    assert BtrPlace().predict(scenario(), 64 * MIB, as_fast).verdict == "never"
 
 
 def test_the_calibrated_bandwidth_is_the_narrowest(host_profile: HostProfile) -> None:

@@ -11,8 +11,9 @@ import pytest
 from migmodel.analysis.predict import predict
 from migmodel.errors import InputError
 from migmodel.records import HostProfile, Interval, Scenario
-from migmodel.validate.baselines import BaselineResult
-from migmodel.validate.compare import CPU_TOTAL, Quantity, compare, relative
+from migmodel.validate.baselines import BASELINES, BaselineResult
+from migmodel.validate.compare import CPU_TOTAL, compare
+from migmodel.validate.quantity import Quantity, relative
 
 from .conftest import MakeComparison, MakeMeasurement
 
@@ -35,7 +36,10 @@ def test_a_perfect_prediction_has_no_error(
         [0.0] * len(found.quantities)
     )
     assert found.total_time_error == 0
-    assert set(found.baselines) == {"geometric", "gudkov", "cloudsim"}
+    assert set(found.baselines) == {it.name for it in BASELINES}
+    assert {"geometric", "gudkov", "cloudsim", "simgrid", "btrplace"} == set(
+        found.baselines
+    )
 
 
 def test_invalid_runs_are_counted_and_not_compared(

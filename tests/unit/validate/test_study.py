@@ -1,0 +1,81 @@
+"""The 2016 study: what is modelled is predicted, findings come from the cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from migmodel.cli.main import run
+from migmodel.validate.study.cells import (
+    GUESTS,
+    LINKS,
+    Cell,
+    run_cells,
+    study_profile,
+    tried,
+)
+from migmodel.validate.study.findings import Finding, findings
+
+# These hang on rules of QEMU that are known exactly, or on what the study states.
+CERTAIN = ("F1", "F2", "F4", "F6", "F7", "F9", "F10", "F13", "F17", "F22")
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[Cell]:
+    return list(run_cells())
+
+
+@pytest.fixture(scope="module")
+def found(cells: list[Cell]) -> dict[str, Finding]:
+    return {it.name: it for it in findings(cells)}
+
+
+def test_there_are_264_cells_by_guestperfs_names(cells: list[Cell]) -> None:
+    assert len(cells) == 264
+    assert len({(it.guest, it.link, it.name) for it in cells}) == 264
+    assert len(tried()) == 33
+    assert len(GUESTS) * len(LINKS) == 8
+
+
+def test_a_cell_is_predicted_or_says_why_not(cells: list[Cell]) -> None:
+    for cell in cells:
+        assert (cell.trace is None) == bool(cell.refused)
+        if cell.scenario is not None:
+            assert cell.scenario.qemu_version == "2.6"
+            assert cell.scenario.policy.downtime_limit_s == 0.5
+
+
+def test_one_profile_whose_every_value_has_a_source() -> None:
+    profile = study_profile()
+    assert all(item.source for item in profile.parameters.values())
+    own = ("stated: ", "derived: ", "assumed: ")
+    marked = [it for it in profile.parameters.values() if it.source.startswith(own)]
+    assert len(marked) >= 8
+
+
+def test_all_findings_are_checked_in_order(found: dict[str, Finding]) -> None:
+    assert list(found) == [f"F{number}" for number in range(1, 23)]
+    for finding in found.values():
+        assert finding.numbers
+        assert finding.says
+
+
+@pytest.mark.parametrize("name", CERTAIN)
+def test_findings_that_rest_on_known_rules_are_reproduced(
+    name: str, found: dict[str, Finding]
+) -> None:
+    assert found[name].reproduced, found[name].line
+
+
+def test_lines_and_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["reproduce", "study-2016", "--html", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (seventh,) = [line for line in lines if line.startswith("F7 ")]
+    assert seventh.startswith("F7 reproduced: 200 -> ")
+    index = (tmp_path / "index.html").read_text()
+    assert "F22" in index
+    assert "assumed: " in index
+    page = (tmp_path / "4cpu-8gb-tcp-remote.html").read_text()
+    assert "auto-converge-step-10: " in page
+    assert 'src="http' not in page

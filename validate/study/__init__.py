@@ -1,0 +1,1 @@
+"""The 2016 study: its cells, its hosts, its findings."""
