@@ -1,7 +1,8 @@
 """What all tests share: a real QEMU, or the reason why there is none.
 
 A test marked ``qemu`` skips where there is none. Where real migrations are required
-(``MIGMODEL_REQUIRE_QEMU=1``, as in CI) it fails when it skips, for whatever reason.
+(``MIGMODEL_REQUIRE_QEMU=1``, as in CI) it fails when it skips, for whatever reason;
+one marked ``root``, too, may skip for an ordinary user.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def pytest_runtest_makereport(
     if (
         os.environ.get("MIGMODEL_REQUIRE_QEMU") == "1"
         and item.get_closest_marker("qemu")
+        and not (item.get_closest_marker("root") and os.geteuid() != 0)
         and report.skipped
         and not hasattr(report, "wasxfail")
     ):
