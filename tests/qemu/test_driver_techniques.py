@@ -102,9 +102,9 @@ def test_autoconverge_throttles_until_it_completes(
     qemu_binary: Path, bare: GuestImage, check_trace: CheckTrace, vcpus: int
 ) -> None:
     parameters: dict[str, ParameterValue] = {
-        # Carries 30 MB: less than the working set, but more than what both vCPUs write
-        # in the 10 ms between two sleeps, so that full throttle ends it for certain.
-        "max-bandwidth": 32 * MIB,
+        # Carries 121 MB: less than the working set, but several times what both vCPUs
+        # write in the 10 ms between two sleeps, so that full throttle ends it for certain.
+        "max-bandwidth": 128 * MIB,
         "downtime-limit": 900,
         "cpu-throttle-initial": 70,
         "cpu-throttle-increment": 29,
@@ -112,8 +112,8 @@ def test_autoconverge_throttles_until_it_completes(
     scenario = _scenario(
         "autoconverge",
         "unix",
-        guest=Guest(ram_bytes=96 * MIB, vcpus=vcpus),
-        workload=Workload(working_set_bytes=48 * MIB),
+        guest=Guest(ram_bytes=256 * MIB, vcpus=vcpus),
+        workload=Workload(working_set_bytes=192 * MIB),
         policy=Policy(technique="autoconverge", parameters=parameters),
     )
     measurement = _measure(qemu_binary, bare, scenario)
