@@ -111,7 +111,8 @@ def validate_runs(
             "tolerances follow the measured spread: those of the standard suite, "
             f"relative ones widened by {spread(comparisons):.1%}, the largest range of "
             "the total time among a scenario's repeats, but to "
-            f"{SMOKE_FACTOR:g} times at most; others {SMOKE_FACTOR:g} times"
+            f"{SMOKE_FACTOR:g} times at most; others {SMOKE_FACTOR:g} times; the "
+            "guest's ms/GiB follows its own spread besides"
         )
     return Validation(
         suite=suite,
