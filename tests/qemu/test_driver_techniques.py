@@ -102,8 +102,8 @@ def test_autoconverge_throttles_until_it_completes(
     qemu_binary: Path, bare: GuestImage, check_trace: CheckTrace, vcpus: int
 ) -> None:
     parameters: dict[str, ParameterValue] = {
-        # Carries 121 MB: less than the working set, but several times what both vCPUs
-        # write in the 10 ms between two sleeps, so that full throttle ends it for certain.
+        # Carries 121 MB: less than the working set, but several times what both
+        # vCPUs write in the 10 ms between two sleeps, so that full throttle ends it.
         "max-bandwidth": 128 * MIB,
         "downtime-limit": 900,
         "cpu-throttle-initial": 70,
