@@ -93,9 +93,22 @@ BASIC = (
         expected_s=20.0,
     ),
     Recipe(
+        "postcopy-cold",
+        "placing pages in post-copy, of a guest that hardly asks for any",
+        ("postcopy_page_s", "discard_page_s", "postcopy_switch_s"),
+        share=0.95,
+        rate_pps=COLD_PPS,
+        # So slow that the switch comes first, with nearly everything missing.
+        bandwidth=20_000_000,
+        downtime_ms=20,
+        technique="postcopy",
+        after=0,
+        expected_s=0.7,
+    ),
+    Recipe(
         "postcopy",
         "post-copy switch, stream and faults",
-        ("postcopy_page_s", "device_save_s", "postcopy_switch_s"),
+        ("device_save_s", "postcopy_switch_s", "fault_s", "fault_pages"),
         share=0.8,
         bandwidth=180_000_000,
         technique="postcopy",

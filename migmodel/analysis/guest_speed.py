@@ -77,6 +77,12 @@ def phase_speeds(trace: Trace) -> dict[str, PhaseSpeed]:
         clipped = np.clip(end, begin, stop) - np.clip(start, begin, stop)
         share = clipped / np.maximum(end - start, 1e-12)
         inside = clipped > 0
+        # A unit of work across a border tells little of either side (a guest's line
+        # over the switch has pages of full speed in it): only where there is no other.
+        whole = inside & (clipped >= (end - start) * (1 - 1e-9))
+        if whole.any():
+            inside, clipped = whole, np.where(whole, clipped, 0.0)
+            share = np.where(whole, share, 0.0)
         if not inside.any() or (pages * share).sum() <= 0:
             continue
         low = max(begin, float(start[inside].min()))

@@ -73,35 +73,35 @@ class FaultLatencies:
 
     def __init__(self, sd: float) -> None:
         self._sd = sd
-        self._kinds: list[tuple[float, float]] = []
+        self._kinds: list[tuple[float, float, float]] = []
 
-    def add(self, count: float, mean_s: float) -> None:
-        """Add requests of one kind."""
+    def add(self, count: float, mean_s: float, *, sharp: bool = False) -> None:
+        """Add requests of one kind; sharp ones wait for a clock and have no spread."""
         if count > 0:
-            self._kinds.append((count, max(mean_s, 1e-9)))
+            self._kinds.append((count, max(mean_s, 1e-9), 0.0 if sharp else self._sd))
 
     @property
     def count(self) -> float:
         """Requests."""
-        return sum(count for count, _ in self._kinds)
+        return sum(count for count, _, _ in self._kinds)
 
     @property
     def mean_s(self) -> float | None:
         """Mean latency [s]; None without any."""
         if not self._kinds:
             return None
-        return sum(count * mean for count, mean in self._kinds) / self.count
+        return sum(count * mean for count, mean, _ in self._kinds) / self.count
 
     def below(self, latency_s: float) -> float:
         """Requests faster than that."""
         total = 0.0
-        for count, mean in self._kinds:
-            if self._sd == 0:
+        for count, mean, sd in self._kinds:
+            if sd == 0:
                 total += count * (mean <= latency_s)
                 continue
             # The mean of a log-normal is exp(median's log + sd^2 / 2).
-            middle = math.log(mean) - self._sd**2 / 2
-            z = (math.log(latency_s) - middle) / self._sd
+            middle = math.log(mean) - sd**2 / 2
+            z = (math.log(latency_s) - middle) / sd
             total += count * 0.5 * math.erfc(-z / math.sqrt(2))
         return total
 

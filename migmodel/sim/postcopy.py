@@ -26,6 +26,7 @@ from migmodel.units import PAGE_BYTES
 Spell = Generator[simpy.Event, Any, float]  # tells how much of it has passed
 _PARTS = 64  # of what is missing, where the stream and the threads go apart
 _STANDSTILL_PPS = 1e-6
+_MEETING_STEPS = 4  # halve what the stream and its followers are apart, and more
 
 
 class Push:
@@ -69,38 +70,50 @@ class Push:
     # -- legs --
 
     def _limit(self, kind: int = PageKind.NORMAL) -> tuple[float, float]:
-        """Pages/s that max-postcopy-bandwidth allows, and how many pages that goes on.
+        """Pages of a window that max-postcopy-bandwidth allows, and until how many.
 
+        Counted as before the switch (Eq M2), but for host pages, which are sent whole.
         Up to 10.0 the rest that fits the threshold is sent as a last stage, whatever
         the limit.
         """
         migration = self._migration
         limit = migration.settings.number("max-postcopy-bandwidth")
         pending = migration.memory.pending_pages
-        if not limit:
-            return float("inf"), pending
-        if migration.settings.rules.postcopy_tail_unlimited:
-            rest = migration.settings.threshold_bytes(limit) / PAGE_BYTES
+        cost = migration.stream.costs[kind]
+        size, unit = cost.counted_bytes, max(cost.counted_pages, self._host_pages)
+        window_pages = wire.window_pages(limit, size, unit)
+        if window_pages < float("inf") and (
+            migration.settings.rules.postcopy_tail_unlimited
+        ):
+            bandwidth = window_pages * size / wire.WINDOW_S
+            rest = migration.settings.threshold_bytes(bandwidth) / PAGE_BYTES
             if pending <= rest + 1:
                 return float("inf"), pending
-            return limit / migration.stream.page_bytes(kind), pending - rest
-        return limit / migration.stream.page_bytes(kind), pending
+            return window_pages, pending - rest
+        return window_pages, pending
 
     def _go_together(self, fronts: list[int]) -> Process:
         """The stream goes on behind each requested page: it runs beside the sweeps."""
         migration = self._migration
         machine, stream = migration.machine, migration.stream
-        limit_pps, most = self._limit()
+        window_pages, most = self._limit()
+        limit_pps = window_pages / wire.WINDOW_S
         pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
         rate = machine.set_stream(pipeline)
-        front = front_rate_pps(rate, self._stall_s, self._request_pages, len(fronts))
-        if limit_pps < float("inf"):
+        limited = limit_pps < float("inf") and rate >= limit_pps * (1 - 1e-9)
+        if limited and self._preempts:
             own, latency_s = self._drag_pps(fronts)
-            if own > front:
+            if own > rate / len(fronts):
                 yield from self._drag(fronts, own, latency_s, rate)
                 return
-        machine.follow_stream(fronts, front)
-        rate = machine.set_stream(pipeline)
+        # A thread that waits for its pages leaves the CPU to the stream, which is
+        # faster then, and so is the thread.
+        for _ in range(_MEETING_STEPS):
+            front = front_rate_pps(
+                rate, self._stall_s, self._request_pages, len(fronts)
+            )
+            machine.follow_stream(fronts, front)
+            rate = machine.set_stream(pipeline)
         each = min(self._missing[vcpu] for vcpu in fronts)
         seconds = each / max(front, rate / len(fronts))
         pages = min(each * len(fronts), migration.memory.pending_pages)
@@ -110,19 +123,27 @@ class Push:
             self._missing[vcpu] -= each
         share = yield from self._hold(seconds)
         pages *= share
-        if machine.touch_rate_pps() > front:
-            requests = pages / self._request_pages
-            self._note_following(requests, rate, seconds * share, len(fronts))
-        else:
-            requests = len(fronts)
+        if machine.touch_rate_pps() <= front:
+            requests = float(len(fronts))
             self._note_first(requests, rate)
+        else:
+            requests = pages / self._request_pages
+            burst = rate
+            if limited:
+                burst = stream.postcopy_pipeline(
+                    float("inf"), self._host_pages > 1
+                ).free_rate_pps
+                self._note_waits(pages / window_pages, window_pages / burst, fronts)
+            self._note_following(requests, burst)
+            standing = 1 - min(front / machine.touch_rate_pps(), 1.0)
+            self.stall_s += seconds * share * standing
         self.requests += requests
         self._sent(pages, PageKind.NORMAL, pipeline)
 
     def _drag_pps(self, fronts: list[int]) -> tuple[float, float]:
         """Pages/s that each thread gets by its own requests, and a request's latency.
 
-        Requests are answered whatever the limit (ram.c, ram_save_iterate).
+        With preempt the return path's thread answers them, whatever the limit.
         """
         migration = self._migration
         stream, machine = migration.stream, migration.machine
@@ -159,7 +180,8 @@ class Push:
         """With preempt before 10.1 the stream goes on in order, wherever faults are."""
         migration = self._migration
         machine, stream = migration.machine, migration.stream
-        limit_pps, most = self._limit()
+        window_pages, most = self._limit()
+        limit_pps = window_pages / wire.WINDOW_S
         pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
         machine.set_stream(pipeline)
         touch_s = 1 / machine.touch_rate_pps()
@@ -198,7 +220,8 @@ class Push:
         """Nobody faults: the rest in order of address."""
         migration = self._migration
         pages, kind = migration.memory.next_run()
-        limit_pps, most = self._limit(kind)
+        window_pages, most = self._limit(kind)
+        limit_pps = window_pages / wire.WINDOW_S
         pages = min(pages, max(most, 1.0))
         stream = migration.stream
         pipeline = stream.pipeline(kind, limit_pps)
@@ -217,16 +240,25 @@ class Push:
 
     # -- faults --
 
-    def _note_following(
-        self, requests: float, rate: float, seconds: float, fronts: int
-    ) -> None:
+    def _note_waits(self, windows: float, burst_s: float, fronts: list[int]) -> None:
+        """What a limit makes of threads that follow: each window's last request waits.
+
+        Such a request wakes the migration thread, but qemu_savevm_state_iterate sends
+        nothing while the window is over its budget (QEMU 10.0 migration/savevm.c): the
+        thread turns in circles until the next one, and the request waits for that.
+        """
+        wait_s = max(wire.WINDOW_S - burst_s, 0.0)
+        self.latencies.add(windows * len(fronts), wait_s, sharp=True)
+        self.requests += windows * len(fronts)
+        self._migration.stream.source_cpu_s += windows * wait_s
+
+    def _note_following(self, requests: float, rate: float) -> None:
         """Requests of threads that run into the stream's own front.
 
         Most wait for a page that has come with its batch and is about to be placed; the
         first of a batch waits for the batch.
         """
-        host = self._migration.host
-        place_s = host["postcopy_page_s"]
+        place_s = self._migration.host["postcopy_page_s"]
         unit = self._host_pages
         if unit > 1:
             self.latencies.add(requests, unit / rate + self._stall_s)
@@ -238,13 +270,6 @@ class Push:
             share = min(self._request_pages / wire.FLUSH_PAGES, 1.0)
             self.latencies.add(requests * share, gap_s / 2 + place_s)
             self.latencies.add(requests * (1 - share), 0.5 / rate + place_s)
-        touching = seconds * self._front_share(rate, fronts)
-        self.stall_s += max(seconds - touching, 0.0)
-
-    def _front_share(self, rate: float, fronts: int) -> float:
-        """Share of the time that a thread at the stream's front is not standing."""
-        front = front_rate_pps(rate, self._stall_s, self._request_pages, fronts)
-        return min(front / self._migration.machine.touch_rate_pps(), 1.0)
 
     def _note_first(self, requests: float, rate: float) -> None:
         """The first page of a thread comes behind all that is on its way already."""

@@ -302,7 +302,9 @@ def test_a_limit_makes_postcopy_last_as_long_as_its_bytes():
     }
     new = outcome(described("postcopy", after=0, version="10.1", **full))
     old = outcome(described("postcopy", after=0, **full))
-    assert new.total_time_s == pytest.approx(256 * MIB / 10e6, rel=0.05)
+    # A window's million bytes go out in 8 flushes of 32 pages.
+    windows = 256 * MIB / PAGE_BYTES / (8 * 32)
+    assert new.total_time_s == pytest.approx(windows * 0.1, rel=0.03)
     assert new.total_time_s - old.total_time_s == pytest.approx(0.3, abs=0.05)
 
 
@@ -343,13 +345,36 @@ def test_with_11_1_postcopy_ram_syncs_at_every_call():
     assert abs(passes[0] - passes[1]) <= 1
 
 
-def test_a_thread_gets_its_pages_whatever_the_stream_s_limit():
-    """Requests are answered at once, a page each."""
+def test_a_limit_keeps_a_request_waiting_for_the_next_window():
+    """20,000 pages at 20 MB/s: 512 pages a window, then the guest stands still.
+
+    Measured with QEMU 10.0.2, 80 MiB at 20 MB/s: 3.8 s, 3.7 of them on a CPU.
+    """
     it = outcome(
-        described("postcopy", after=0, parameters={"max-postcopy-bandwidth": 2_000_000})
+        described(
+            "postcopy", after=0, parameters={"max-postcopy-bandwidth": 20_000_000}
+        )
+    )
+    windows = (WS_PAGES - 0.5 * 20e6 / PAGE_BYTES) / 512
+    waits = it.fault_latency_histogram[16]  # 66 to 131 ms
+    assert waits == pytest.approx(windows, rel=0.2)
+    assert it.postcopy_blocktime_s > 0.9 * windows * 0.1
+    assert it.source_cpu_s > 0.9 * windows * 0.1
+
+
+def test_with_preempt_a_thread_gets_its_pages_whatever_the_limit():
+    """From 10.1 the return path's thread answers at once, a page each."""
+    it = outcome(
+        described(
+            "postcopy",
+            after=0,
+            version="10.1",
+            parameters={"max-postcopy-bandwidth": 2_000_000},
+            capabilities=["postcopy-preempt"],
+        )
     )
     assert it.postcopy_requests == pytest.approx(WS_PAGES, rel=0.05)
-    assert it.fault_latency_mean_s < 1e-4
+    assert it.fault_latency_mean_s < 1e-3
 
 
 # -- managers, dirty-limit, links --
