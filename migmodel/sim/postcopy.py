@@ -100,12 +100,10 @@ class Push:
         limit_pps = window_pages / wire.WINDOW_S
         pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
         rate = machine.set_stream(pipeline)
-        limited = limit_pps < float("inf") and rate >= limit_pps * (1 - 1e-9)
-        if limited and self._preempts:
-            own, latency_s = self._drag_pps(fronts)
-            if own > rate / len(fronts):
-                yield from self._drag(fronts, own, latency_s, rate)
-                return
+        touch_pps = machine.touch_rate_pps()
+        if rate >= limit_pps * (1 - 1e-9) and touch_pps > rate / len(fronts):
+            yield from self._go_by_windows(fronts, pipeline, window_pages, most)
+            return
         # A thread that waits for its pages leaves the CPU to the stream, which is
         # faster then, and so is the thread.
         for _ in range(_MEETING_STEPS):
@@ -116,65 +114,71 @@ class Push:
             rate = machine.set_stream(pipeline)
         each = min(self._missing[vcpu] for vcpu in fronts)
         seconds = each / max(front, rate / len(fronts))
-        pages = min(each * len(fronts), migration.memory.pending_pages)
+        each, pages, seconds = self._leg(fronts, each, seconds, most)
+        share = yield from self._hold(seconds)
+        pages *= share
+        if machine.touch_rate_pps() > front:
+            requests = pages / self._request_pages
+            self._note_following(requests, rate)
+            standing = 1 - front / machine.touch_rate_pps()
+            self.stall_s += seconds * share * standing
+        else:
+            requests = float(len(fronts))
+            self._note_first(requests, rate)
+        self.requests += requests
+        self._sent(pages, PageKind.NORMAL, pipeline)
+
+    def _leg(
+        self, fronts: list[int], each: float, seconds: float, most: float
+    ) -> tuple[float, float, float]:
+        """What one leg brings each thread and all, and its time; `most` cuts it off."""
+        pages = min(each * len(fronts), self._migration.memory.pending_pages)
         if pages > most + 1:
             each, seconds, pages = (x * most / pages for x in (each, seconds, pages))
         for vcpu in fronts:
             self._missing[vcpu] -= each
-        share = yield from self._hold(seconds)
-        pages *= share
-        if machine.touch_rate_pps() <= front:
-            requests = float(len(fronts))
-            self._note_first(requests, rate)
-        else:
-            requests = pages / self._request_pages
-            burst = rate
-            if limited:
-                burst = stream.postcopy_pipeline(
-                    float("inf"), self._host_pages > 1
-                ).free_rate_pps
-                self._note_waits(pages / window_pages, window_pages / burst, fronts)
-            self._note_following(requests, burst)
-            standing = 1 - min(front / machine.touch_rate_pps(), 1.0)
-            self.stall_s += seconds * share * standing
-        self.requests += requests
-        self._sent(pages, PageKind.NORMAL, pipeline)
+        return each, pages, seconds
 
-    def _drag_pps(self, fronts: list[int]) -> tuple[float, float]:
-        """Pages/s that each thread gets by its own requests, and a request's latency.
+    def _go_by_windows(
+        self, fronts: list[int], pipeline: Pipeline, window_pages: float, most: float
+    ) -> Process:
+        """Threads faster than the limit: a burst of pages for each window.
 
-        With preempt the return path's thread answers them, whatever the limit.
+        What they ask for when the window's budget is spent is answered at once only
+        with preempt, by the return path's thread. Its bytes come too late to count: the
+        next window begins anew.
         """
         migration = self._migration
-        stream, machine = migration.stream, migration.machine
-        free = stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
-        rate = machine.set_stream(free) / len(fronts)
-        latency_s = self._stall_s + self._host_pages / rate
-        touch_s = self._host_pages / machine.touch_rate_pps()
-        return self._host_pages / (latency_s + touch_s), latency_s
-
-    def _drag(
-        self, fronts: list[int], own: float, latency_s: float, rate: float
-    ) -> Process:
-        """Threads faster than the limited stream get their pages one by one."""
-        migration = self._migration
         machine, stream = migration.machine, migration.stream
-        pipeline = stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
-        machine.follow_stream(fronts, own)
+        free = stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
+        burst_pps = free.free_rate_pps
+        burst_s = min(window_pages / burst_pps, wire.WINDOW_S)
+        own_pps = latency_s = 0.0
+        if self._preempts:
+            latency_s = self._stall_s + self._host_pages * len(fronts) / burst_pps
+            touch_s = self._host_pages / machine.touch_rate_pps()
+            own_pps = self._host_pages / (latency_s + touch_s)
+            own_pps *= 1 - burst_s / wire.WINDOW_S
+        front = window_pages / wire.WINDOW_S / len(fronts) + own_pps
+        machine.follow_stream(fronts, front)
         machine.set_stream(pipeline)
         each = min(self._missing[vcpu] for vcpu in fronts)
-        pages = min(each * len(fronts), migration.memory.pending_pages)
-        share = yield from self._hold(each / own)
-        for vcpu in fronts:
-            self._missing[vcpu] -= each
-        # Their bytes count: the stream adds only what the limit then leaves.
-        more = max(rate - own * len(fronts), 0.0) * share * each / own
-        requests = pages * share / self._host_pages
+        each, pages, seconds = self._leg(fronts, each, each / front, most)
+        share = yield from self._hold(seconds)
+        seconds *= share
+        if self._preempts:
+            requests = own_pps * seconds * len(fronts) / self._host_pages
+            self.latencies.add(requests, latency_s)
+            self.stall_s += requests / len(fronts) * latency_s
+        else:
+            windows = seconds / wire.WINDOW_S
+            requests = pages * share / self._request_pages
+            self._note_following(requests, burst_pps)
+            requests += self._note_waits(windows, burst_s, len(fronts))
+            standing = 1 - front / machine.touch_rate_pps()
+            self.stall_s += seconds * standing
         self.requests += requests
-        self.latencies.add(requests, latency_s)
-        self.stall_s += requests / len(fronts) * latency_s
-        pages = min(pages * share + more, migration.memory.pending_pages)
-        self._sent(pages, PageKind.NORMAL, pipeline)
+        self._sent(pages * share, PageKind.NORMAL, pipeline)
 
     def _go_apart(self, fronts: list[int]) -> Process:
         """With preempt before 10.1 the stream goes on in order, wherever faults are."""
@@ -240,17 +244,17 @@ class Push:
 
     # -- faults --
 
-    def _note_waits(self, windows: float, burst_s: float, fronts: list[int]) -> None:
-        """What a limit makes of threads that follow: each window's last request waits.
+    def _note_waits(self, windows: float, burst_s: float, fronts: int) -> float:
+        """The last request of each window and thread; how many.
 
         Such a request wakes the migration thread, but qemu_savevm_state_iterate sends
         nothing while the window is over its budget (QEMU 10.0 migration/savevm.c): the
         thread turns in circles until the next one, and the request waits for that.
         """
-        wait_s = max(wire.WINDOW_S - burst_s, 0.0)
-        self.latencies.add(windows * len(fronts), wait_s, sharp=True)
-        self.requests += windows * len(fronts)
+        wait_s = wire.WINDOW_S - burst_s
+        self.latencies.add(windows * fronts, wait_s, sharp=True)
         self._migration.stream.source_cpu_s += windows * wait_s
+        return windows * fronts
 
     def _note_following(self, requests: float, rate: float) -> None:
         """Requests of threads that run into the stream's own front.

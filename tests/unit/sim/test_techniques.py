@@ -362,18 +362,18 @@ def test_a_limit_keeps_a_request_waiting_for_the_next_window():
     assert it.source_cpu_s > 0.9 * windows * 0.1
 
 
-def test_with_preempt_a_thread_gets_its_pages_whatever_the_limit():
-    """From 10.1 the return path's thread answers at once, a page each."""
+def test_with_preempt_a_thread_asks_for_what_the_limit_leaves():
+    """From 10.1: 32 pages a window from the stream, the others one by one."""
     it = outcome(
         described(
             "postcopy",
             after=0,
             version="10.1",
-            parameters={"max-postcopy-bandwidth": 2_000_000},
+            parameters={"max-postcopy-bandwidth": 1_000_000},
             capabilities=["postcopy-preempt"],
         )
     )
-    assert it.postcopy_requests == pytest.approx(WS_PAGES, rel=0.05)
+    assert 0.95 * WS_PAGES < it.postcopy_requests < WS_PAGES
     assert it.fault_latency_mean_s < 1e-3
 
 
