@@ -28,7 +28,10 @@ class Behaviour:
         (up to 10.0).
     throttle_hits : int
         Periods above the trigger threshold that it takes for one throttle step: the
-        counter is compared before it is raised in 2.6 (migration/ram.c), so three.
+        counter is compared before it is raised up to 2.9 (migration/ram.c), so three.
+    throttle_needs_rate : bool
+        A period counts as a hit only when dirty-pages-rate is known from one before, so
+        that the first never does (migration/ram.c, seen in 2.5, 2.8 and 2.9).
     manual_protect : bool
         KVM's log is cleared chunk by chunk as pages are sent (accel/kvm/kvm-all.c,
         since 5.0); before, fetching the log protects every dirty page again.
@@ -47,6 +50,10 @@ class Behaviour:
     rdma_is_limited : bool
         The limiter counts what RDMA writes (since 8.2); before, only the stream beside
         it, so that RDMA runs at the link's speed.
+    rdma_returns : bool
+        RDMA carries a return path, which post-copy needs (migration/rdma.c, since 3.1:
+        74637e6f08); before, a migration that wants one fails at once
+        (migration/migration.c, migrate_fd_connect).
     multifd_counts : {'queued', 'data', 'wire'}
         What multifd adds to the bytes that the limiter and the threshold see: pages
         and header when queued, whatever they are compressed to (up to 8.0); what was
@@ -66,12 +73,14 @@ class Behaviour:
     completes_at_equal: bool
     postcopy_tail_unlimited: bool
     throttle_hits: int = 2
+    throttle_needs_rate: bool = False
     manual_protect: bool = True
     postcopy_first: bool = False
     syncs_each_iterate: bool = False
     postcopy_recovers: bool = True
     preempt_jumps: bool = False
     rdma_is_limited: bool = True
+    rdma_returns: bool = True
     multifd_counts: MultifdCount = "wire"
     multifd_syncs_each_iterate: bool = False
     multifd_finds_zeros: bool = True
@@ -88,13 +97,15 @@ def behaviour(version: Version) -> Behaviour:
         periodic_sync=version >= (9, 2),
         completes_at_equal=version >= (10, 1),
         postcopy_tail_unlimited=version <= (10, 0),
-        throttle_hits=3 if version <= (2, 6) else 2,
+        throttle_hits=3 if version <= (2, 9) else 2,
+        throttle_needs_rate=version <= (2, 9),
         manual_protect=version >= (5, 0),
         postcopy_first=version >= (10, 1),
         syncs_each_iterate=version >= (11, 1),
         postcopy_recovers=version >= (2, 12),
         preempt_jumps=version >= (10, 1),
         rdma_is_limited=version >= (8, 2),
+        rdma_returns=version >= (3, 1),
         multifd_counts=counts,
         multifd_syncs_each_iterate=version <= (8, 0),
         multifd_finds_zeros=version >= (9, 0),

@@ -133,6 +133,9 @@ class Migration:
         crowded = self.machine.crowding * self.host["crowded_sync_s"]
         yield from self.hold(self.host["setup_s"] + crowded + self._pinning_s)
         self.setup_time_s = self.env.now
+        if self.settings.lacks_return_path(self.scenario.link.transport):
+            self.fail("this QEMU has no return path over RDMA")
+            return
         self._begin()
         while self.status == "active":
             if self.below_threshold():

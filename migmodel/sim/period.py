@@ -50,7 +50,8 @@ class Period:
 
     def _judge(self, sent_bytes: float, now_s: float) -> None:
         rule, clock = self._settings.throttle_rule, self._clock
-        if throttle.exceeds(rule, self._dirty_pages, sent_bytes):
+        known = self.dirty_rate_pps > 0 or not self._settings.rules.throttle_needs_rate
+        if known and throttle.exceeds(rule, self._dirty_pages, sent_bytes):
             self.hits += 1
         if self.hits >= rule.hits:
             self.hits = 0

@@ -69,6 +69,10 @@ class Settings:
         capabilities = self.capabilities
         return bool(capabilities.get("return-path") or capabilities.get("postcopy-ram"))
 
+    def lacks_return_path(self, transport: str) -> bool:
+        """A return path is wanted that this transport has none of in this version."""
+        return transport == "rdma" and self.returns and not self.rules.rdma_returns
+
     def threshold_bytes(self, bandwidth: float) -> float:
         """Bandwidth x downtime-limit, with the bandwidth given or seen (Eq M4)."""
         given = self.number("avail-switchover-bandwidth")

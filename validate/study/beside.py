@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,10 +14,8 @@ from migmodel.records.scenario import Outage
 from migmodel.sim.simulate import simulate_profile
 from migmodel.units import PAGE_BYTES
 
+from .cell_set import Cells, Missing
 from .cells import GUESTS, LINKS, QEMU, TEN_GBE_BYTES_PER_S, study_profile
-
-if TYPE_CHECKING:
-    from .findings import Cells
 
 PACE = 0.7  # of the link: less than all of it, more than a half
 
@@ -65,8 +62,6 @@ def _remote(tried: GuestperfScenario, version: str) -> Scenario:
 
 
 def _run(scenario: Scenario) -> Trace:
-    from .findings import Missing
-
     try:
         return simulate_profile(scenario, study_profile())
     except InputError as error:

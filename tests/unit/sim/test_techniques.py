@@ -6,6 +6,7 @@ import pytest
 
 from migmodel.analysis.profiles import load_profile
 from migmodel.errors import InputError
+from migmodel.physics.versions import behaviour
 from migmodel.records import (
     Guest,
     Limits,
@@ -16,7 +17,10 @@ from migmodel.records import (
     Tuning,
     Workload,
 )
+from migmodel.sim.period import Period
+from migmodel.sim.settings import Settings
 from migmodel.sim.simulate import draw_host, simulate
+from migmodel.sim.throttle_clock import ThrottleClock
 from migmodel.units import GIB, MIB, PAGE_BYTES
 
 TCG = draw_host(load_profile("tcg-2core"))
@@ -444,6 +448,52 @@ def test_the_2_6_throttle_takes_three_hits():
     old = outcome(described("autoconverge", version="2.6", **busy))
     new = outcome(described("autoconverge", version="7.2", **busy))
     assert old.peak_throttle_percent < new.peak_throttle_percent
+
+
+def test_in_2_6_the_first_period_never_counts_for_the_throttle():
+    """Dirty pages a second are not known before: 20 % come at the fourth judgement."""
+
+    def stepped_after(version):
+        scenario = described("autoconverge", version=version)
+        clock = ThrottleClock(0.0)
+        period = Period(Settings(scenario), clock)
+        period.begin(0.0)
+        for second in range(1, 9):
+            period.add(1000.0, 4096.0 * second, 1.1 * second)
+            if clock.percent:
+                return second
+        return None
+
+    assert stepped_after("2.6") == 1 + 3
+    assert stepped_after("7.2") == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "transport", "verdict"),
+    [
+        ("2.6", "rdma", "failed"),
+        ("7.2", "rdma", "completed"),
+        ("2.6", "tcp", "completed"),
+    ],
+)
+def test_postcopy_over_an_old_rdma_fails_before_anything_is_sent(
+    version, transport, verdict
+):
+    link = Link(transport=transport)
+    it = outcome(described("postcopy", version=version, link=link, after=1), KVM)
+    assert it.verdict == verdict
+    assert (it.bytes_sent == 0) == (verdict == "failed")
+    assert ("return path" in it.reason) == (verdict == "failed")
+
+
+def test_rdma_has_a_return_path_since_3_1():
+    assert [behaviour(it).rdma_returns for it in ((3, 0), (3, 1))] == [False, True]
+
+
+def test_precopy_over_an_old_rdma_needs_no_return_path():
+    link = Link(transport="rdma")
+    it = outcome(described(version="2.6", rate=100.0, link=link), KVM)
+    assert it.verdict == "completed"
 
 
 def test_pages_that_are_zero_cost_nothing_to_rewrite():
