@@ -61,6 +61,31 @@ def dispersed_share(missing_pages: float, share_pages: float) -> float:
     return min(missing_pages / max(share_pages, 1.0), 1.0)
 
 
+def blocked_requests(
+    blocked_s: float, busy_share: float, period_s: float
+) -> tuple[float, float]:
+    """Share of a thread's requests that find the sender waiting, and their wait [s].
+
+    The sender fills the bulk's socket, then waits until there is room, in turn. While
+    it does a thread has one request at most, as it waits for that itself.
+
+    Parameters
+    ----------
+    blocked_s : float
+        How long the sender waits each time [s].
+    busy_share : float
+        Share of the time in which it sends, below 1.
+    period_s : float
+        Time from one of the thread's requests to the next when nothing blocks [s].
+    """
+    if blocked_s <= 0 or busy_share >= 1:
+        return 0.0, 0.0
+    busy_s = blocked_s * busy_share / (1 - busy_share)
+    caught = min(blocked_s / period_s, 1.0)
+    wait_s = blocked_s - min(period_s, blocked_s) / 2
+    return caught / (caught + busy_s / period_s), wait_s
+
+
 class FaultLatencies:
     """Latencies of page requests: a mixture of log-normal kinds, by their means.
 
@@ -73,35 +98,45 @@ class FaultLatencies:
 
     def __init__(self, sd: float) -> None:
         self._sd = sd
-        self._kinds: list[tuple[float, float]] = []
+        self._kinds: list[tuple[float, float, float]] = []
 
-    def add(self, count: float, mean_s: float) -> None:
-        """Add requests of one kind."""
+    def add(self, count: float, mean_s: float, jitter_s: float | None = None) -> None:
+        """Add requests of one kind.
+
+        Parameters
+        ----------
+        count, mean_s : float
+            How many, and their mean latency [s].
+        jitter_s : float or None
+            What of the mean varies [s]; the rest is alike for all. None: all of it.
+        """
         if count > 0:
-            self._kinds.append((count, max(mean_s, 1e-9)))
+            mean_s = max(mean_s, 1e-9)
+            part = 1.0 if jitter_s is None else min(jitter_s / mean_s, 1.0)
+            self._kinds.append((count, mean_s, self._sd * part))
 
     @property
     def count(self) -> float:
         """Requests."""
-        return sum(count for count, _ in self._kinds)
+        return sum(count for count, _, _ in self._kinds)
 
     @property
     def mean_s(self) -> float | None:
         """Mean latency [s]; None without any."""
         if not self._kinds:
             return None
-        return sum(count * mean for count, mean in self._kinds) / self.count
+        return sum(count * mean for count, mean, _ in self._kinds) / self.count
 
     def below(self, latency_s: float) -> float:
         """Requests faster than that."""
         total = 0.0
-        for count, mean in self._kinds:
-            if self._sd == 0:
+        for count, mean, sd in self._kinds:
+            if sd == 0:
                 total += count * (mean <= latency_s)
                 continue
             # The mean of a log-normal is exp(median's log + sd^2 / 2).
-            middle = math.log(mean) - self._sd**2 / 2
-            z = (math.log(latency_s) - middle) / self._sd
+            middle = math.log(mean) - sd**2 / 2
+            z = (math.log(latency_s) - middle) / sd
             total += count * 0.5 * math.erfc(-z / math.sqrt(2))
         return total
 

@@ -44,6 +44,9 @@ class Behaviour:
     preempt_jumps : bool
         With preempt the background stream goes on behind the last urgent page
         (migration/ram.c, page hint, since 10.1).
+    preempt_shares_thread : bool
+        With preempt urgent pages are sent by the migration thread, which may be waiting
+        for the bulk's socket (up to 7.2); later by the return path's (8.0).
     rdma_is_limited : bool
         The limiter counts what RDMA writes (since 8.2); before, only the stream beside
         it, so that RDMA runs at the link's speed.
@@ -71,6 +74,7 @@ class Behaviour:
     syncs_each_iterate: bool = False
     postcopy_recovers: bool = True
     preempt_jumps: bool = False
+    preempt_shares_thread: bool = False
     rdma_is_limited: bool = True
     multifd_counts: MultifdCount = "wire"
     multifd_syncs_each_iterate: bool = False
@@ -94,6 +98,7 @@ def behaviour(version: Version) -> Behaviour:
         syncs_each_iterate=version >= (11, 1),
         postcopy_recovers=version >= (2, 12),
         preempt_jumps=version >= (10, 1),
+        preempt_shares_thread=version < (8, 0),
         rdma_is_limited=version >= (8, 2),
         multifd_counts=counts,
         multifd_syncs_each_iterate=version <= (8, 0),

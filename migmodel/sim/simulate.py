@@ -17,6 +17,7 @@ from migmodel.sim.host import Host, draw_host
 from migmodel.sim.migration import Migration, Process
 from migmodel.sim.outside import break_link, limit_dirtying, manage, sync_periodically
 from migmodel.sim.recorder import Recorder
+from migmodel.sim.settings import Settings
 from migmodel.sim.shared_link import SharedLink
 from migmodel.units import PAGE_BYTES
 
@@ -121,6 +122,14 @@ def _check_modelled(scenario: Scenario) -> None:
             "compress-wait-thread=off cannot be predicted: how many pages then go out "
             "uncompressed is not modelled; leave it on"
         )
+    if scenario.workload.pattern == "random" and policy.has("xbzrle"):
+        size = Settings(scenario).number("xbzrle-cache-size")
+        if size < scenario.workload.working_set_bytes:
+            raise InputError(
+                "which pages XBZRLE's cache keeps of random writes is modelled only "
+                "where it has room for the working set: raise xbzrle-cache-size to "
+                f"{scenario.workload.working_set_bytes} or sweep"
+            )
 
 
 def _as_linked(scenario: Scenario, host: Host) -> Host:
