@@ -7,6 +7,7 @@ from typing import Literal
 
 Version = tuple[int, int]
 MultifdCount = Literal["queued", "data", "wire"]
+BackgroundSync = Literal["none", "ticks", "watched", "aside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,15 @@ class Behaviour:
     counts_at_flush : bool
         The rate limiter sees bytes only when the stream buffer is flushed
         (migration/migration-stats.c, since 8.2); before, when they are put in.
-    periodic_sync : bool
-        Auto-converge syncs the bitmap every 5 s in long passes
-        (migration/cpu-throttle.c, since 9.2).
+    background_sync : {'none', 'ticks', 'watched', 'aside'}
+        How auto-converge syncs the bitmap in long passes. `ticks`: at every 5 s if
+        nobody else has since the last (migration/cpu-throttle.c, since 9.2). The others
+        were posted and not merged (qemu-devel, Sept 2024, cover.1727630000 and
+        cover.1726390098): a look every second, and a sync if the last judgement is more
+        than 5 s ago; `aside` keeps what it finds for the end of the pass.
+    steps_on_ratio : bool
+        Posted with them and not merged: the throttle also steps when the ratio of
+        dirtied to sent bytes has been high and no lower than before, twice.
     completes_at_equal : bool
         The last pass begins at pending <= threshold (since 10.1), not <.
     postcopy_tail_unlimited : bool
@@ -65,9 +72,10 @@ class Behaviour:
     """
 
     counts_at_flush: bool
-    periodic_sync: bool
+    background_sync: BackgroundSync
     completes_at_equal: bool
     postcopy_tail_unlimited: bool
+    steps_on_ratio: bool = False
     throttle_hits: int = 2
     manual_protect: bool = True
     postcopy_first: bool = False
@@ -89,7 +97,7 @@ def behaviour(version: Version) -> Behaviour:
         counts = "data" if version == (8, 1) else "queued"
     return Behaviour(
         counts_at_flush=version >= (8, 2),
-        periodic_sync=version >= (9, 2),
+        background_sync="ticks" if version >= (9, 2) else "none",
         completes_at_equal=version >= (10, 1),
         postcopy_tail_unlimited=version <= (10, 0),
         throttle_hits=3 if version <= (2, 6) else 2,

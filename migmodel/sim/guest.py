@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -191,6 +192,20 @@ def make_sweepers(
 
 def collect_dirty(memory: Memory, sweepers: list[Sweeper]) -> float:
     """Merge what was written since the last sync and protect again; new pages."""
+    new_pages = _merge(memory, sweepers)
+    for sweeper in sweepers:
+        sweeper.armed = sweeper.written
+    return new_pages
+
+
+def count_dirty(memory: Memory, sweepers: list[Sweeper]) -> float:
+    """Pages that a sync would find now, with nothing merged or protected."""
+    trial = copy.deepcopy(memory)
+    trial.settle()
+    return _merge(trial, sweepers)
+
+
+def _merge(memory: Memory, sweepers: list[Sweeper]) -> float:
     new_pages = 0.0
     for vcpu, sweeper in enumerate(sweepers):
         lazy = memory.renewal(vcpu)
@@ -199,5 +214,4 @@ def collect_dirty(memory: Memory, sweepers: list[Sweeper]) -> float:
         else:
             written = sweeper.dirtied(lazy)
         new_pages += memory.merge(vcpu, written)
-        sweeper.armed = sweeper.written
     return new_pages

@@ -13,8 +13,10 @@ import simpy
 
 from migmodel.managers.passes import PassCounter
 from migmodel.physics import wire
+from migmodel.physics.versions import Behaviour
 from migmodel.records import Scenario
 from migmodel.records.policy import ACTING
+from migmodel.sim.guest import count_dirty
 from migmodel.sim.host import Host
 from migmodel.sim.machine import Machine
 from migmodel.sim.period import Period
@@ -47,12 +49,13 @@ class Migration:
         host: Host,
         recorder: Recorder,
         env: simpy.Environment,
+        rules: Behaviour | None = None,
     ) -> None:
         self.scenario = scenario
         self.host = host
         self.recorder = recorder
         self.env = env
-        self.settings = Settings(scenario)
+        self.settings = Settings(scenario, rules)
         self.machine = Machine(scenario, host, recorder)
         self.memory = self.machine.memory
         self.stream = Stream(scenario, host, self.machine, self.settings)
@@ -282,6 +285,17 @@ class Migration:
         self.sample()
         self.announce()
         return new_pages
+
+    def count_aside(self) -> None:
+        """A sync that counts, and leaves what it finds for the end of the pass.
+
+        What is behind the cursor stays in KVM's log, and counts again the next time.
+        """
+        self.machine.advance(self.env.now)
+        self.sync_count += 1
+        new_pages = count_dirty(self.memory, self.machine.sweepers)
+        self.period.add(new_pages, self.stream.sent_bytes, self.env.now)
+        self.sample()
 
     def note_pass(self) -> None:
         """Note the pass that ends now."""

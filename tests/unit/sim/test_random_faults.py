@@ -78,9 +78,8 @@ def test_a_limited_stream_leaves_nothing_queued(host: Host) -> None:
 
 
 def test_preempt_does_not_wait_for_the_bulk(host: Host) -> None:
-    found = mean_s(outcome(host, preempt=True))
-    transfer_s = 2 * wire.NORMAL_PAGE_BYTES / 1.17e9
-    assert found == pytest.approx(STALL_S + transfer_s, rel=0.2)
+    # Of the few whose page was on its way in the bulk some do.
+    assert STALL_S < mean_s(outcome(host, preempt=True)) < 1.5 * STALL_S
 
 
 def test_one_thread_for_both_channels_is_caught_at_the_bulks(host: Host) -> None:
