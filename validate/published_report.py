@@ -244,7 +244,8 @@ def _gudkov() -> Iterator[str]:
         "guest that writes at random places as many pages as the sample has over the "
         "allowed downtime (kvm-generic, a link of that speed). The sample's guest "
         "writes some places more often than others, so near the frontier the two need "
-        "not agree; at 25 and 40 Gbit/s one stream of kvm-generic is slower than the link."
+        "not agree; at 25 and 40 Gbit/s one stream of kvm-generic is slower than the "
+        "link."
     )
     yield ""
     limits = list(dict.fromkeys(cell.downtime_ms for cell in cells))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -231,6 +231,11 @@ def _check(table: Table, path: Path) -> None:
     missing = sorted(named - columns)
     if missing:
         raise RecordError(f"{path}: the table has no column {', '.join(missing)}")
+    rules = {field.name for field in fields(Behaviour)}
+    for meaning in (it for values in about.by.values() for it in values.values()):
+        unknown = sorted(set(meaning.get("rules", ())) - rules)
+        if unknown:
+            raise RecordError(f"{path}: there is no rule {', '.join(unknown)}")
     if about.fit is None:
         return
     own = [name for name in about.fit.constants if not _of_codec(name)]
