@@ -16,7 +16,6 @@ from migmodel.physics import wire
 from migmodel.physics.versions import Behaviour
 from migmodel.records import Scenario
 from migmodel.records.policy import ACTING
-from migmodel.sim.guest import count_dirty
 from migmodel.sim.host import Host
 from migmodel.sim.machine import Machine
 from migmodel.sim.period import Period
@@ -285,17 +284,6 @@ class Migration:
         self.sample()
         self.announce()
         return new_pages
-
-    def count_aside(self) -> None:
-        """A sync that counts, and leaves what it finds for the end of the pass.
-
-        What is behind the cursor stays in KVM's log, and counts again the next time.
-        """
-        self.machine.advance(self.env.now)
-        self.sync_count += 1
-        new_pages = count_dirty(self.memory, self.machine.sweepers)
-        self.period.add(new_pages, self.stream.sent_bytes, self.env.now)
-        self.sample()
 
     def note_pass(self) -> None:
         """Note the pass that ends now."""

@@ -15,6 +15,7 @@ from migmodel.records import (
     SetParameters,
     StartPostcopy,
 )
+from migmodel.sim.guest import count_dirty
 from migmodel.sim.migration import Migration, Process
 from migmodel.sim.plan import EPSILON
 from migmodel.units import MIB, MS_PER_S, PAGE_BYTES
@@ -72,11 +73,24 @@ def watch_passes(migration: Migration) -> Process:
         if migration.sync_count > 1 and same and late:
             migration.drop_plan()
             if aside:
-                migration.count_aside()
+                _count_aside(migration)
             else:
                 migration.sync_bitmap(migration.vcpu_wait_s())
             migration.poke()
         before = migration.sync_count
+
+
+def _count_aside(migration: Migration) -> None:
+    """A sync that counts, and leaves what it finds for the end of the pass.
+
+    What is behind the cursor stays in KVM's log, and counts again the next time.
+    """
+    now, machine = migration.env.now, migration.machine
+    machine.advance(now)
+    migration.sync_count += 1
+    new_pages = count_dirty(migration.memory, machine.sweepers)
+    migration.period.add(new_pages, migration.stream.sent_bytes, now)
+    migration.sample()
 
 
 def limit_dirtying(migration: Migration) -> Process:

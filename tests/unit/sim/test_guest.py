@@ -150,3 +150,19 @@ def test_random_writes_with_a_small_xbzrle_cache_are_refused(tcg_host) -> None:
     scenario = msgspec.structs.replace(scenario, policy=policy)
     with pytest.raises(InputError, match="room for the working set"):
         simulate(scenario, tcg_host)
+
+
+def test_a_cache_with_room_finds_what_random_writers_change_a_little(tcg_host) -> None:
+    plain = random_scenario()
+    workload = msgspec.structs.replace(
+        plain.workload, content="delta", delta_bytes=64, rate_pps=20_000.0
+    )
+    plain = msgspec.structs.replace(plain, workload=workload)
+    parameters = {**plain.policy.parameters, "xbzrle-cache-size": 1 << 30}
+    policy = Policy(technique="xbzrle", parameters=parameters)
+    cached = simulate(msgspec.structs.replace(plain, policy=policy), tcg_host).outcome
+    without = simulate(plain, tcg_host).outcome
+    assert cached.xbzrle_pages is not None
+    assert cached.xbzrle_pages > 10_000
+    assert cached.verdict == "completed"
+    assert without.verdict == "never" or without.bytes_sent > cached.bytes_sent
