@@ -135,10 +135,12 @@ static inline int at_random(void)
     return shared.set.pattern == PATTERN_RANDOM;
 }
 
-/* What a word must hold; at random, its lowest 16 bits. */
-static inline uint64_t right_word(const struct thread *t, uint64_t page, unsigned i)
+/* What a word must hold; at random, its lowest 16 bits.  Callers know the pattern when
+ * they are compiled: a look at one word must cost no more. */
+static inline uint64_t right_word(const struct thread *t, uint64_t page, unsigned i,
+                                  int random)
 {
-    if (at_random())
+    if (random)
         return base_word(page, i) + shared.counts[page] * t->key[i];
     return base_word(page, i) ^ t->sum[i];
 }
@@ -148,7 +150,7 @@ static void write_page(const struct thread *t, uint64_t page)
     uint64_t *words = shared.memory[page];
 
     for (unsigned i = 0; i < PAGE_WORDS; i++)
-        words[i] = right_word(t, page, i);
+        words[i] = right_word(t, page, i, at_random());
 }
 
 /* Its pages are numbered on from the working set's. */
@@ -187,12 +189,13 @@ static void next_key(struct thread *t)
 
 /* One of the words touched, others at other times: a lost write shows in any of them,
  * but for zeros.  Counted once, as the page is set right. */
-static inline void check_page(struct thread *t, uint64_t page, uint64_t turn)
+static inline void check_page(struct thread *t, uint64_t page, uint64_t turn,
+                              int random)
 {
     unsigned i = ((page + turn) % PAGE_WORDS) * shared.checked_words / PAGE_WORDS;
-    uint64_t differs = shared.memory[page][i] ^ right_word(t, page, i);
+    uint64_t differs = shared.memory[page][i] ^ right_word(t, page, i, random);
 
-    if (at_random())
+    if (random)
         differs &= UINT16_MAX;
     if (__builtin_expect(differs != 0, 0)) {
         t->bad++;
@@ -215,7 +218,7 @@ static inline void touch_page(struct thread *t, uint64_t page)
         for (unsigned i = 0; i < PAGE_WORDS; i++)
             words[i] ^= t->key[i];
     }
-    check_page(t, page, t->sweeps);
+    check_page(t, page, t->sweeps, 0);
 }
 
 static inline void touch_any_page(struct thread *t)
@@ -239,7 +242,7 @@ static inline void touch_any_page(struct thread *t)
     }
     if (shared.touched_words)
         shared.counts[page]++;
-    check_page(t, page, t->done);
+    check_page(t, page, t->done, 1);
 }
 
 /* ---- the thread ---------------------------------------------------------------- */
@@ -336,6 +339,7 @@ __attribute__((aligned(PAGE_BYTES))) _Noreturn void workload_thread(unsigned cpu
     uint64_t pages = shared.set.ws_bytes / PAGE_BYTES;
     /* With one word a page the clock costs as much as the touch: look less often. */
     uint64_t skip = shared.touched_words < 2 && !shared.set.rate_pps ? 15 : 0;
+    const int random = at_random();
 
     t->cpu = cpu;
     t->first_page = pages * cpu / shared.set.cpus;
@@ -345,12 +349,12 @@ __attribute__((aligned(PAGE_BYTES))) _Noreturn void workload_thread(unsigned cpu
     fill(t);
     t->now = t->unit_start = tsc_read();
     for (;;) {
-        if (!at_random() || !t->sweeps)
+        if (!random || !t->sweeps)
             next_key(t);
         for (uint64_t i = 0; i < t->page_count; i++) {
             if (shared.set.rate_pps)
                 wait_until_due(t);
-            if (at_random())
+            if (random)
                 touch_any_page(t);
             else
                 touch_page(t, t->first_page + i);
