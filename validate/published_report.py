@@ -209,11 +209,10 @@ def _preempt() -> Iterator[str]:
         "is queued before it; with preempt the one sending thread is now and then "
         "caught in a write of the bulk. The 16 threads are `stress -m 16 --vm-bytes "
         "1073741824 --vm-keep`, which go through their memory in order of address, so "
-        "they are predicted as a sweep, and missed: a quarter of the measured faults "
-        "waits some 10 ms, as one thread's do, and gets about 100 pages for it. That "
-        "is what a stream of 158,000 pages/s sends between the requests of 16 threads "
-        "that each wait for a full queue; our sweeps are called elsewhere only every "
-        "`fault_pages`, and wait for no queue."
+        "they are predicted as a sweep: each call brings a run of some 100 pages "
+        "before the next thread's, and waits for the whole queue. With preempt a "
+        "seventh of their faults waits 4 to 16 ms, probably for pages that went behind "
+        "the urgent one, in the bulk; the model has none of these, and misses the row."
     )
     for name, assumed in ASSUMED.items():
         yield ""

@@ -61,6 +61,26 @@ def dispersed_share(missing_pages: float, share_pages: float) -> float:
     return min(missing_pages / max(share_pages, 1.0), 1.0)
 
 
+def run_pages(stream_pps: float, waits_s: float, threads: int) -> float:
+    """Pages that come for one call when several threads call the stream in turn.
+
+    A thread waits for the answer, and goes through the run that it brings until the
+    stream is called elsewhere, by each of the others once: with cycle the time of both,
+    run = stream_pps x cycle / threads and cycle = waits_s + run / stream_pps.
+
+    Parameters
+    ----------
+    stream_pps : float
+        What the stream carries for all.
+    waits_s : float
+        From a call to its first page: what is queued before it, and the stall [s].
+    threads : int
+        Two or more; one alone is followed for ever.
+    """
+    cycle_s = waits_s / (1 - 1 / threads)
+    return stream_pps * cycle_s / threads
+
+
 def blocked_requests(
     blocked_s: float, busy_share: float, period_s: float
 ) -> tuple[float, float]:

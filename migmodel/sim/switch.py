@@ -8,7 +8,7 @@ S6 of docs/model.md.
 from __future__ import annotations
 
 from migmodel.sim.migration import Migration, Process
-from migmodel.sim.random_faults import make_push
+from migmodel.sim.queued_faults import make_push
 from migmodel.units import PAGE_BYTES
 
 

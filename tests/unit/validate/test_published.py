@@ -108,10 +108,10 @@ def test_a_light_loads_throttle_is_left_to_chance(hyman: Reproduction) -> None:
 def test_random_faults_with_and_without_preempt() -> None:
     cases = list(preempt_cases(load_profile("kvm-generic")))
     assert len(cases) == 6
-    random = [case for case in cases if "1thr" in case.name]
-    assert all(1 / 1.5 < case.factor < 1.5 for case in random)
-    assert all(case.distance_buckets < 1 for case in random)
-    assert all(sum(case.measured) > 1000 for case in random)
+    known = [case for case in cases if case.name != "4K/16thr, preempt"]
+    assert all(1 / 1.5 < case.factor < 1.5 for case in known)
+    assert all(case.distance_buckets < 1 for case in known)
+    assert all(sum(case.measured) > 1000 for case in known)
 
 
 def test_links_and_cpus_bind_where_they_did() -> None:

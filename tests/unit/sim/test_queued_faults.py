@@ -8,7 +8,7 @@ import pytest
 
 from migmodel.analysis.profiles import load_profile
 from migmodel.physics import wire
-from migmodel.physics.faults import blocked_requests
+from migmodel.physics.faults import blocked_requests, run_pages
 from migmodel.records import Guest, Link, Outcome, Policy, Scenario, Workload
 from migmodel.records.scenario import Pattern
 from migmodel.sim.host import Host
@@ -110,3 +110,28 @@ def test_a_rare_request_is_caught_as_often_as_the_sender_waits() -> None:
     share, wait_s = blocked_requests(2e-3, 0.25, 1.0)
     assert share == pytest.approx(0.75)
     assert wait_s == pytest.approx(1e-3)
+
+
+def test_two_threads_have_the_stream_half_of_the_time() -> None:
+    # Each waits while the other's run comes.
+    assert run_pages(1000.0, 0.1, 2) == pytest.approx(100.0)
+    # Many share what passes in about one wait.
+    assert run_pages(1000.0, 0.1, 101) == pytest.approx(1.0)
+
+
+def test_many_sweeps_wait_for_the_queue_in_turn(host: Host) -> None:
+    def latency_s(vcpus: int, queue_bytes: float) -> float:
+        values = {**host.values, "socket_buffer_bytes": queue_bytes}
+        scenario = Scenario(
+            guest=Guest(ram_bytes=4 * GIB, vcpus=vcpus),
+            workload=Workload(working_set_bytes=3 * GIB, touch="page"),
+            link=Link(transport="tcp", bandwidth_bytes_per_s=1.25e9),
+            policy=Policy(
+                technique="postcopy", after_passes=1, parameters={"max-bandwidth": 0}
+            ),
+        )
+        return mean_s(simulate(scenario, replace(host, values=values)).outcome)
+
+    assert latency_s(8, QUEUE_BYTES) > 20 * latency_s(1, QUEUE_BYTES)
+    # A socket that holds no more than a batch makes nobody wait for another's run.
+    assert latency_s(8, 131_072) < 2 * latency_s(1, 131_072)

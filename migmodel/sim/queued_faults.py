@@ -1,4 +1,4 @@
-"""Post-copy of a guest that touches pages at random: faults all over its memory.
+"""Post-copy faults that wait for what is queued: random ones, and many threads'.
 
 Source: QEMU 10.0 migration/ram.c (get_queued_page, ram_save_host_page_urgent), Linux
 tcp(7). Equations P8 to P11 of docs/model.md.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
-from migmodel.physics.faults import blocked_requests, dispersed_share
+from migmodel.physics.faults import blocked_requests, dispersed_share, run_pages
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
 from migmodel.sim.postcopy import Push
@@ -19,7 +19,41 @@ _FEWEST_PAGES = 512.0
 Ways = list[tuple[float, float, float]]  # share of the requests, mean and jitter [s]
 
 
-class RandomPush(Push):
+class QueuedPush(Push):
+    """Several sweeps call the stream from one to the other, through full sockets."""
+
+    def _note_following(
+        self, requests: float, rate: float, seconds: float, fronts: int
+    ) -> None:
+        """Beside the faults at its front: the calls that brought it there (Eq P12)."""
+        super()._note_following(requests, rate, seconds, fronts)
+        queued = self._queued_pages(rate, float("inf"))
+        if self._preempts or queued < fronts * wire.FLUSH_PAGES:
+            return  # what is under way is one call's
+        waits_s = self._stall_s + queued / rate
+        run = run_pages(rate, waits_s, fronts)
+        calls = requests * self._request_pages / run
+        self.requests += calls
+        self.latencies.add(calls, waits_s, self._stall_s)
+
+    def _free(self) -> Pipeline:
+        stream = self._migration.stream
+        return stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
+
+    def _queued_pages(self, rate: float, limit_pps: float) -> float:
+        """Pages that the sockets hold between source and destination (Eq P8).
+
+        They are full where the destination or the link is slower than the source, and
+        empty where the source is, or max-postcopy-bandwidth.
+        """
+        free = self._free()
+        slowest_s = max(free.destination_cpu_s, 1 / free.page_rate_limit)
+        if slowest_s <= free.source_cpu_s or limit_pps <= rate * (1 + 1e-6):
+            return 0.0
+        return self._migration.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
+
+
+class RandomPush(QueuedPush):
     """Each fault is for a page that the stream is nowhere near."""
 
     def __init__(self, migration: Migration) -> None:
@@ -68,22 +102,6 @@ class RandomPush(Push):
         sent = min(total * seconds, memory.pending_pages)
         self._sent(sent, PageKind.NORMAL, pipeline)
 
-    def _free(self) -> Pipeline:
-        stream = self._migration.stream
-        return stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
-
-    def _queued_pages(self, rate: float, limit_pps: float) -> float:
-        """Pages that the sockets hold between source and destination (Eq P8).
-
-        They are full where the destination or the link is slower than the source, and
-        empty where the source is, or max-postcopy-bandwidth.
-        """
-        free = self._free()
-        slowest_s = max(free.destination_cpu_s, 1 / free.page_rate_limit)
-        if slowest_s <= free.source_cpu_s or limit_pps <= rate * (1 + 1e-6):
-            return 0.0
-        return self._migration.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
-
     def _ways(
         self,
         rate: float,
@@ -124,7 +142,9 @@ class RandomPush(Push):
 
 
 def make_push(migration: Migration) -> Push:
-    """The push that fits the guest's pattern."""
+    """The push that fits the guest's pattern and threads."""
     if migration.scenario.workload.pattern == "random":
         return RandomPush(migration)
+    if len(migration.machine.sweepers) > 1:
+        return QueuedPush(migration)
     return Push(migration)
