@@ -1,7 +1,7 @@
 """Post-copy faults that wait for what is queued: random ones, and many threads'.
 
 Source: QEMU 10.0 migration/ram.c (get_queued_page, ram_save_host_page_urgent), Linux
-tcp(7). Equations P8 to P11 of docs/model.md.
+tcp(7). Equations P8 to P12 of docs/model.md.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class QueuedPush(Push):
     ) -> None:
         """Beside the faults at its front: the calls that brought it there (Eq P12)."""
         super()._note_following(requests, rate, seconds, fronts)
-        queued = self._queued_pages(rate, float("inf"))
-        if self._preempts or queued < fronts * wire.FLUSH_PAGES:
+        queued = self._queued_pages(rate, self._limit()[0])
+        one = fronts < 2 or queued < fronts * wire.FLUSH_PAGES
+        if one or self._preempts or self._host_pages > 1:
             return  # what is under way is one call's
         waits_s = self._stall_s + queued / rate
         run = run_pages(rate, waits_s, fronts)

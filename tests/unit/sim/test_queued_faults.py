@@ -120,14 +120,16 @@ def test_two_threads_have_the_stream_half_of_the_time() -> None:
 
 
 def test_many_sweeps_wait_for_the_queue_in_turn(host: Host) -> None:
-    def latency_s(vcpus: int, queue_bytes: float) -> float:
+    def latency_s(vcpus: int, queue_bytes: float, limit: int = 0) -> float:
         values = {**host.values, "socket_buffer_bytes": queue_bytes}
         scenario = Scenario(
             guest=Guest(ram_bytes=4 * GIB, vcpus=vcpus),
             workload=Workload(working_set_bytes=3 * GIB, touch="page"),
             link=Link(transport="tcp", bandwidth_bytes_per_s=1.25e9),
             policy=Policy(
-                technique="postcopy", after_passes=1, parameters={"max-bandwidth": 0}
+                technique="postcopy",
+                after_passes=1,
+                parameters={"max-bandwidth": 0, "max-postcopy-bandwidth": limit},
             ),
         )
         return mean_s(simulate(scenario, replace(host, values=values)).outcome)
@@ -135,3 +137,5 @@ def test_many_sweeps_wait_for_the_queue_in_turn(host: Host) -> None:
     assert latency_s(8, QUEUE_BYTES) > 20 * latency_s(1, QUEUE_BYTES)
     # A socket that holds no more than a batch makes nobody wait for another's run.
     assert latency_s(8, 131_072) < 2 * latency_s(1, 131_072)
+    # Nor does one that the limit keeps empty.
+    assert latency_s(8, QUEUE_BYTES, 100_000_000) < latency_s(8, QUEUE_BYTES) / 2
