@@ -49,8 +49,9 @@ class Behaviour:
         A broken post-copy is paused and can be recovered (since 2.12); before, the
         guest is lost.
     preempt_jumps : bool
-        With preempt the background stream goes on behind the last urgent page
-        (migration/ram.c, page hint, since 10.1).
+        With preempt the background stream goes on behind the last urgent page: up to
+        7.2, where one thread sends both (ram_find_and_save_block keeps its place), and
+        since 10.1 by a hint.
     preempt_shares_thread : bool
         With preempt urgent pages are sent by the migration thread, which may be waiting
         for the bulk's socket (up to 7.2); later by the return path's (8.0).
@@ -105,7 +106,7 @@ def behaviour(version: Version) -> Behaviour:
         postcopy_first=version >= (10, 1),
         syncs_each_iterate=version >= (11, 1),
         postcopy_recovers=version >= (2, 12),
-        preempt_jumps=version >= (10, 1),
+        preempt_jumps=version < (8, 0) or version >= (10, 1),
         preempt_shares_thread=version < (8, 0),
         rdma_is_limited=version >= (8, 2),
         multifd_counts=counts,

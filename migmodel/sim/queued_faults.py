@@ -22,20 +22,35 @@ Ways = list[tuple[float, float, float]]  # share of the requests, mean and jitte
 class QueuedPush(Push):
     """Several sweeps call the stream from one to the other, through full sockets."""
 
+    def __init__(self, migration: Migration) -> None:
+        super().__init__(migration)
+        self._shares_thread = migration.settings.rules.preempt_shares_thread
+
     def _note_following(
         self, requests: float, rate: float, seconds: float, fronts: int
     ) -> None:
         """Beside the faults at its front: the calls that brought it there (Eq P12)."""
-        super()._note_following(requests, rate, seconds, fronts)
         queued = self._queued_pages(rate, self._limit()[0])
         one = fronts < 2 or queued < fronts * wire.FLUSH_PAGES
-        if one or self._preempts or self._host_pages > 1:
-            return  # what is under way is one call's
+        beside = self._preempts and not self._shares_thread
+        if one or beside or self._host_pages > 1:
+            # What is under way is one call's.
+            super()._note_following(requests, rate, seconds, fronts)
+            return
         waits_s = self._stall_s + queued / rate
-        run = run_pages(rate, waits_s, fronts)
-        calls = requests * self._request_pages / run
-        self.requests += calls
+        calls = requests * self._request_pages / run_pages(rate, waits_s, fronts)
         self.latencies.add(calls, waits_s, self._stall_s)
+        if not self._preempts:
+            super()._note_following(requests, rate, seconds, fronts)
+            self.requests += calls
+            return
+        # The page itself comes at once; the run behind it comes, queued, in the bulk.
+        self.latencies.add(calls, self._stall_s)
+        self.latencies.add(
+            requests, 0.5 / rate + self._migration.host["postcopy_page_s"]
+        )
+        self.requests += 2 * calls
+        self.stall_s += seconds * (1 - self._front_share(rate, fronts))
 
     def _free(self) -> Pipeline:
         stream = self._migration.stream
@@ -61,7 +76,6 @@ class RandomPush(QueuedPush):
         super().__init__(migration)
         rules = migration.settings.rules
         self._jumps = not self._preempts or rules.preempt_jumps
-        self._shares_thread = rules.preempt_shares_thread
         self._apart = False
 
     def _go_together(self, fronts: list[int]) -> Process:
