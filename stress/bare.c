@@ -119,21 +119,23 @@ static void first_vcpu(void)
 {
     const struct multiboot *boot = (const void *)(uintptr_t)boot_information;
     const char *arguments = "";
-    uint64_t base = ((uintptr_t)image_end + 0x1fffff) & ~0x1fffffull, end, still;
+    uint64_t base = ((uintptr_t)image_end + 0x1fffff) & ~0x1fffffull, end, still, counts;
 
     serial_open();
     if (boot->flags & HAS_COMMAND_LINE)
         arguments = workload_arguments((const char *)(uintptr_t)boot->command_line);
     workload_configure(&set, arguments);
     end = ram_end(boot) & ~(uint64_t)(PAGE_BYTES - 1);
-    if (end < base || set.ws_bytes > end - base ||
-        set.still_bytes > end - base - set.ws_bytes)
+    counts = workload_count_bytes(&set);
+    if (end < base + counts || set.ws_bytes > end - base - counts ||
+        set.still_bytes > end - base - counts - set.ws_bytes)
         workload_fail("ws (and still) is more than the RAM has room for", "");
     start_others();
     /* At the end of RAM, where Linux has most of its own. */
     still = end - set.still_bytes;
+    counts = still - counts;
     workload_announce("bare", &set, (void *)(uintptr_t)base, (void *)(uintptr_t)still,
-                      base);
+                      (void *)(uintptr_t)counts, base);
     begin = 1;
 }
 

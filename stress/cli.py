@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .command import CONTENTS, KINDS, PAGE_BYTES, TOUCHES, guest_arguments
+from .command import CONTENTS, KINDS, PAGE_BYTES, PATTERNS, TOUCHES, guest_arguments
 from .errors import SettingError
 
 if TYPE_CHECKING:
@@ -97,6 +97,13 @@ def build(kind: str, out: Path | None, cc: str, kernel: Path | None) -> None:
     help="Every byte with new keys, every byte with one key, a word a page, or none.",
 )
 @click.option(
+    "--pattern",
+    type=click.Choice(PATTERNS),
+    default="sweep",
+    show_default=True,
+    help="Which page comes next: in order of address, or any.",
+)
+@click.option(
     "--content",
     type=click.Choice(CONTENTS),
     default="random",
@@ -129,6 +136,7 @@ def run(
     ws: int,
     rate: int,
     touch: str,
+    pattern: str,
     content: str,
     compressibility: float | None,
     delta_bytes: int | None,
@@ -150,6 +158,7 @@ def run(
         ws_bytes=ws,
         rate_pps=rate,
         touch=touch,
+        pattern=pattern,
         content=content,
         compressibility=compressibility,
         delta_bytes=delta_bytes,

@@ -8,6 +8,7 @@ from .errors import SettingError
 
 KINDS = ("bare", "linux")
 TOUCHES = ("sweep", "study", "page", "read")
+PATTERNS = ("sweep", "random")
 CONTENTS = ("random", "text", "zero", "delta")
 PAGE_BYTES = 4096
 TEXT_LINE_BYTES = 64
@@ -28,6 +29,7 @@ def guest_arguments(
     still_bytes: int = 0,
     rate_pps: int = 0,
     touch: str = "sweep",
+    pattern: str = "sweep",
     content: str = "random",
     compressibility: float | None = None,
     delta_bytes: int | None = None,
@@ -57,6 +59,8 @@ def guest_arguments(
         Pages touched per second, over all vCPUs; 0 is full speed.
     touch
         ``sweep``, ``study``, ``page`` or ``read``, as README.md explains them.
+    pattern
+        ``sweep`` or ``random``, likewise.
     content
         ``random``, ``text``, ``zero`` or ``delta``, likewise.
     compressibility
@@ -82,6 +86,10 @@ def guest_arguments(
     refusals = {
         f"no guest of kind {kind!r}: {' or '.join(KINDS)}": kind not in KINDS,
         f"no touch {touch!r}: one of {', '.join(TOUCHES)}": touch not in TOUCHES,
+        f"no pattern {pattern!r}: one of {', '.join(PATTERNS)}": pattern
+        not in PATTERNS,
+        "touch study sweeps: choose another for pattern random": touch == "study"
+        and pattern == "random",
         f"no content {content!r}: one of {', '.join(CONTENTS)}": content
         not in CONTENTS,
         "content text needs its compressibility, and it alone": (content == "text")
@@ -123,6 +131,7 @@ def guest_arguments(
         "still": str(still_bytes),
         "rate": str(rate_pps),
         "touch": touch,
+        "pattern": pattern,
         "content": content,
         "cpus": str(cpus),
         "report_ms": str(report_ms),

@@ -103,7 +103,8 @@ int main(int argc, char **argv)
 {
     char arguments[ARGUMENT_BYTES];
     struct settings set;
-    void *memory;
+    uint64_t filled;
+    char *memory;
     pthread_t id;
 
     (void)argc;
@@ -114,8 +115,9 @@ int main(int argc, char **argv)
     workload_configure(&set, arguments);
     if (set.cpus > (uint64_t)get_nprocs())
         workload_fail("the machine has fewer vCPUs than cpus= says", "");
-    memory = filled_memory(set.ws_bytes + set.still_bytes);
-    workload_announce("linux", &set, memory, (char *)memory + set.ws_bytes, 0);
+    filled = set.ws_bytes + set.still_bytes;
+    memory = filled_memory(filled + workload_count_bytes(&set));
+    workload_announce("linux", &set, memory, memory + set.ws_bytes, memory + filled, 0);
     for (uintptr_t cpu = 1; cpu < set.cpus; cpu++)
         if (pthread_create(&id, NULL, thread, (void *)cpu))
             workload_fail("cannot start a thread", "");

@@ -4,6 +4,7 @@
 #include "workload.h"
 
 const char *const touch_names[] = {"sweep", "study", "page", "read"};
+const char *const pattern_names[] = {"sweep", "random"};
 const char *const content_names[] = {"random", "text", "zero", "delta"};
 
 _Noreturn void workload_fail(const char *text, const char *detail)
@@ -116,6 +117,8 @@ static void set_one(struct settings *set, const char *token)
         set->tsc_hz = megahertz(value);
     else if ((value = value_of(token, "touch=")))
         set->touch = choice(value, touch_names, 4, "touch is sweep, study, page or read");
+    else if ((value = value_of(token, "pattern=")))
+        set->pattern = choice(value, pattern_names, 2, "pattern is sweep or random");
     else if ((value = value_of(token, "content=")))
         set->content =
             choice(value, content_names, 4, "content is random, text, zero or delta");
@@ -124,8 +127,8 @@ static void set_one(struct settings *set, const char *token)
     else if ((value = value_of(token, "delta=")))
         set->delta_bytes = number(value, "delta");
     else
-        workload_fail("unknown setting; known are ",
-                      "ws still rate touch content repeat delta report_ms mhz seed cpus");
+        workload_fail("unknown setting; known are ws still rate touch pattern content ",
+                      "repeat delta report_ms mhz seed cpus");
 }
 
 static void check_content(const struct settings *set)
@@ -140,6 +143,8 @@ static void check_content(const struct settings *set)
         workload_fail("delta is a multiple of 8 bytes, at most 4096", "");
     if (set->content >= CONTENT_ZERO && set->touch == TOUCH_PAGE)
         workload_fail("touch=page writes a random word: no content=zero or delta", "");
+    if (set->pattern == PATTERN_RANDOM && set->touch == TOUCH_STUDY)
+        workload_fail("touch=study sweeps: no pattern=random", "");
 }
 
 void workload_configure(struct settings *set, const char *arguments)

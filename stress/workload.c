@@ -1,9 +1,14 @@
-/* The stress workload: one thread a vCPU sweeps its share of the working set for ever.
+/* The stress workload: one thread a vCPU sweeps its share of the working set for ever,
+ * or touches pages of it at random.
  *
  * Word i of page p holds base(p, i) ^ sum[i], where `base` comes from a counter-based
  * random stream and `sum` is the XOR of all sweeps' keys so far.  So what any word must
  * hold is known without keeping a copy.  The content says how base and keys are made:
  * random never compresses, zero has both zero, and so on.
+ *
+ * At random a page is touched any number of times, so these are counted, and word i
+ * holds base(p, i) + count(p) * key[i]: each touch adds the one key.  Of the count 16
+ * bits are kept; they give the lowest 16 bits of any word.
  *
  * Compiled alike, freestanding, into both guests. */
 #include "line.h"
@@ -14,6 +19,7 @@ static struct {
     struct settings set;
     uint64_t (*memory)[PAGE_WORDS];
     uint64_t (*still)[PAGE_WORDS];
+    uint16_t *counts;          /* of pattern random: touches of each page */
     uint64_t ns_per_tick;      /* x 2^32 */
     uint64_t pages_per_tick;   /* of one thread, x 2^64 */
     uint64_t ticks_per_report;
@@ -29,6 +35,7 @@ struct thread {
     uint64_t key[PAGE_WORDS];  /* what this sweep XORs a page with */
     uint64_t sum[PAGE_WORDS];  /* all keys so far, this sweep's included */
     unsigned cpu;
+    uint64_t chance;           /* state of the choice of pages, never 0 */
     uint64_t first_page, page_count, sweeps;
     uint64_t done, bad;        /* pages since the origin */
     uint64_t now, unit_start, gap, line_ticks; /* TSC ticks */
@@ -47,14 +54,24 @@ static uint64_t divide(uint64_t high, uint64_t divisor)
     return quotient;
 }
 
+uint64_t workload_count_bytes(const struct settings *set)
+{
+    uint64_t bytes = set->ws_bytes / PAGE_BYTES * sizeof *shared.counts;
+
+    if (set->pattern != PATTERN_RANDOM)
+        return 0;
+    return (bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
 void workload_announce(const char *kind, const struct settings *set, void *memory,
-                       void *still, uint64_t base)
+                       void *still, void *counts, uint64_t base)
 {
     struct line line;
 
     shared.set = *set;
     shared.memory = memory;
     shared.still = still;
+    shared.counts = counts;
     shared.ns_per_tick = (1000000000ull << 32) / set->tsc_hz;
     shared.pages_per_tick = divide(set->rate_pps, set->tsc_hz * set->cpus);
     shared.ticks_per_report = set->tsc_hz / 1000 * set->report_ms;
@@ -83,6 +100,8 @@ void workload_announce(const char *kind, const struct settings *set, void *memor
     put_number(&line, " still_bytes=", set->still_bytes);
     put_number(&line, " repeat_bytes=", set->repeat_bytes);
     put_number(&line, " delta_bytes=", set->delta_bytes);
+    put(&line, " pattern=");
+    put(&line, pattern_names[set->pattern]);
     send(&line);
 }
 
@@ -111,12 +130,27 @@ static inline uint64_t base_word(uint64_t page, uint64_t i)
     return random_word(shared.set.seed, page * PAGE_WORDS + i);
 }
 
+static inline int at_random(void)
+{
+    return shared.set.pattern == PATTERN_RANDOM;
+}
+
+/* What a word must hold; at random, its lowest 16 bits.  Callers know the pattern when
+ * they are compiled: a look at one word must cost no more. */
+static inline uint64_t right_word(const struct thread *t, uint64_t page, unsigned i,
+                                  int random)
+{
+    if (random)
+        return base_word(page, i) + shared.counts[page] * t->key[i];
+    return base_word(page, i) ^ t->sum[i];
+}
+
 static void write_page(const struct thread *t, uint64_t page)
 {
     uint64_t *words = shared.memory[page];
 
     for (unsigned i = 0; i < PAGE_WORDS; i++)
-        words[i] = base_word(page, i) ^ t->sum[i];
+        words[i] = right_word(t, page, i, at_random());
 }
 
 /* Its pages are numbered on from the working set's. */
@@ -128,7 +162,9 @@ static void write_still_page(uint64_t page, uint64_t swept)
         words[i] = base_word(swept + page, i);
 }
 
-/* The key of the sweep to come; the study has one for all of them. */
+/* The key of the sweep to come; the study has one for all of them.  At random there is
+ * one as well: odd, so that no lost touch goes unseen, and of delta without carries, so
+ * that each byte changes. */
 static void next_key(struct thread *t)
 {
     uint64_t stream = shared.set.touch == TOUCH_STUDY ? 0 : t->sweeps;
@@ -143,6 +179,27 @@ static void next_key(struct thread *t)
         if (shared.set.content == CONTENT_DELTA)
             t->key[i] |= 0x0101010101010101; /* each byte changes */
         t->sum[i] ^= t->key[i];
+        if (at_random()) {
+            t->key[i] |= 1;
+            if (shared.set.content == CONTENT_DELTA)
+                t->key[i] &= 0x7f7f7f7f7f7f7f7f;
+        }
+    }
+}
+
+/* One of the words touched, others at other times: a lost write shows in any of them,
+ * but for zeros.  Counted once, as the page is set right. */
+static inline void check_page(struct thread *t, uint64_t page, uint64_t turn,
+                              int random)
+{
+    unsigned i = ((page + turn) % PAGE_WORDS) * shared.checked_words / PAGE_WORDS;
+    uint64_t differs = shared.memory[page][i] ^ right_word(t, page, i, random);
+
+    if (random)
+        differs &= UINT16_MAX;
+    if (__builtin_expect(differs != 0, 0)) {
+        t->bad++;
+        write_page(t, page);
     }
 }
 
@@ -161,13 +218,31 @@ static inline void touch_page(struct thread *t, uint64_t page)
         for (unsigned i = 0; i < PAGE_WORDS; i++)
             words[i] ^= t->key[i];
     }
-    /* One of the words touched, others in other sweeps: a lost write shows in any of
-     * them, but for zeros.  Counted once, as the page is set right. */
-    unsigned i = ((page + t->sweeps) % PAGE_WORDS) * shared.checked_words / PAGE_WORDS;
-    if (__builtin_expect(words[i] != (base_word(page, i) ^ t->sum[i]), 0)) {
-        t->bad++;
-        write_page(t, page);
+    check_page(t, page, t->sweeps, 0);
+}
+
+static inline void touch_any_page(struct thread *t)
+{
+    uint64_t page, *words;
+
+    /* xorshift64* (Vigna 2016) */
+    t->chance ^= t->chance >> 12;
+    t->chance ^= t->chance << 25;
+    t->chance ^= t->chance >> 27;
+    page = t->first_page + (uint64_t)((unsigned __int128)(t->chance *
+                                      0x2545f4914f6cdd1dull) * t->page_count >> 64);
+    words = shared.memory[page];
+    if (shared.touched_words < PAGE_WORDS) {
+        for (unsigned i = 0; i < shared.touched_words; i++)
+            words[i] += t->key[i];
+    } else {
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < PAGE_WORDS; i++)
+            words[i] += t->key[i];
     }
+    if (shared.touched_words)
+        shared.counts[page]++;
+    check_page(t, page, t->done, 1);
 }
 
 /* ---- the thread ---------------------------------------------------------------- */
@@ -233,8 +308,11 @@ static void fill(struct thread *t)
     uint64_t swept = shared.set.ws_bytes / PAGE_BYTES;
     uint64_t still = shared.set.still_bytes / PAGE_BYTES;
 
-    for (uint64_t i = 0; i < t->page_count; i++)
-        write_page(t, t->first_page + i);
+    for (uint64_t page = t->first_page; page < t->first_page + t->page_count; page++) {
+        if (at_random())
+            shared.counts[page] = 0;
+        write_page(t, page);
+    }
     for (uint64_t page = t->cpu; page < still; page += shared.set.cpus)
         write_still_page(page, swept);
     __atomic_add_fetch(&shared.filled, 1, __ATOMIC_SEQ_CST);
@@ -261,19 +339,25 @@ __attribute__((aligned(PAGE_BYTES))) _Noreturn void workload_thread(unsigned cpu
     uint64_t pages = shared.set.ws_bytes / PAGE_BYTES;
     /* With one word a page the clock costs as much as the touch: look less often. */
     uint64_t skip = shared.touched_words < 2 && !shared.set.rate_pps ? 15 : 0;
+    const int random = at_random();
 
     t->cpu = cpu;
     t->first_page = pages * cpu / shared.set.cpus;
     t->page_count = pages * (cpu + 1) / shared.set.cpus - t->first_page;
     t->line_ticks = UINT64_MAX;
+    t->chance = random_word(shared.set.seed, cpu) | 1;
     fill(t);
     t->now = t->unit_start = tsc_read();
     for (;;) {
-        next_key(t);
+        if (!random || !t->sweeps)
+            next_key(t);
         for (uint64_t i = 0; i < t->page_count; i++) {
             if (shared.set.rate_pps)
                 wait_until_due(t);
-            touch_page(t, t->first_page + i);
+            if (random)
+                touch_any_page(t);
+            else
+                touch_page(t, t->first_page + i);
             t->done++;
             t->unit_pages++;
             if ((t->done & skip) == 0)

@@ -112,16 +112,18 @@ def gudkov_cells(profile: HostProfile | None = None) -> list[GudkovCell]:
 def _model(
     vector: dict[str, Any], bytes_per_s: float, limit_ms: int, profile: HostProfile
 ) -> str | None:
-    """The model's answer for a guest that sweeps.
+    """The model's answer for a guest that writes at random places.
 
-    The sample's guest writes at random places, some more often than others; ours sweeps
-    at one rate. It is given the rate and the working set of the sample over the time
-    that decides: what is dirtied within the allowed downtime must fit through.
+    Some places of the sample are written more often than others, all of ours alike. It
+    is given the working set of the sample, and the rate at which as many pages are
+    dirtied within the allowed downtime: what must fit through decides.
     """
     sample = vector["input"]
     limit_s = limit_ms / MS_PER_S
     decisive = published_curve(vector, limit_s)
     most = published_curve(vector, sample["calc-time-periods-ms"][-1] / MS_PER_S)
+    # 1 - exp(-rate t / pages) of the working set; all of it would take for ever.
+    share = min(decisive / most, 0.999)
     ram = sample["n-total-pages"] * PAGE_BYTES // MIB * MIB
     scale = sample["n-total-pages"] / sample["n-sampled-pages"]
     full = (sample["n-sampled-pages"] - sample["n-zero-pages"]) * scale * PAGE_BYTES
@@ -129,7 +131,8 @@ def _model(
         guest=Guest(ram_bytes=ram),
         workload=Workload(
             working_set_bytes=int(most) * PAGE_BYTES,
-            rate_pps=decisive / limit_s,
+            rate_pps=-math.log1p(-share) * int(most) / limit_s,
+            pattern="random",
             still_bytes=int(full / MIB) * MIB - int(most) * PAGE_BYTES,
         ),
         link=Link(transport="tcp", bandwidth_bytes_per_s=bytes_per_s),

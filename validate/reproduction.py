@@ -106,7 +106,9 @@ def reproduce_table(table: Table, *, draws: int = 0, seed: int = 0) -> Reproduct
             rows.append(Predicted(case, None, case.refused))
             continue
         try:
-            found = predict(case.scenario, profile, draws=draws, seed=seed)
+            found = predict(
+                case.scenario, profile, draws=draws, seed=seed, rules=case.rules
+            )
         except InputError as error:
             rows.append(Predicted(case, None, str(error)))
         else:
@@ -124,7 +126,7 @@ def _peaks(
         return {}
     seen = Counter(
         simulate(
-            case.scenario, draw_host(profile, rng), detailed=False
+            case.scenario, draw_host(profile, rng), detailed=False, rules=case.rules
         ).outcome.peak_throttle_percent
         for rng in np.random.default_rng(seed).spawn(draws)
     )
@@ -168,7 +170,7 @@ def _misfit(case: Case, profile: HostProfile) -> float:
     assert case.scenario is not None
     measured = case.value(TOTAL)
     assert measured
-    found = quantities_of(simulate_profile(case.scenario, profile))[TOTAL]
+    found = quantities_of(simulate_profile(case.scenario, profile, case.rules))[TOTAL]
     return WORST**2 if found is None else math.log(found / measured) ** 2
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,7 @@ import msgspec
 from migmodel.analysis.profiles import load_profile
 from migmodel.cli.scenario_options import scenario_from
 from migmodel.errors import InputError, RecordError
+from migmodel.physics.versions import Behaviour, behaviour
 from migmodel.records import HostProfile, Parameter, Scenario
 
 Row = dict[str, str]
@@ -47,10 +48,16 @@ class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fitting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Constants with their bounds, and the rows that they are fitted on."""
+    """Constants with their bounds, and the rows that they are fitted on.
+
+    Parameters
+    ----------
+    rows : dict or list of dict
+        Columns with the values that a row must have; of several, any will do.
+    """
 
     constants: dict[str, tuple[float, float]]
-    rows: dict[str, list[str]]
+    rows: dict[str, list[str]] | list[dict[str, list[str]]]
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +71,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Options of `migmodel predict` that all rows share.
     by : dict
         Column to value to the options that this value means; ``not_modelled`` instead
-        gives the reason why such a row is not predicted.
+        gives the reason why such a row is not predicted, and ``rules`` what a QEMU that
+        was never released did otherwise (names of physics/versions.py).
     """
 
     title: str
@@ -103,6 +111,7 @@ class Case:
     scenario: Scenario | None
     refused: str = ""
     fitted: bool = False
+    rules: Behaviour | None = None
 
     def value(self, quantity: str) -> float | None:
         """Median over the repeats; None where the table has none."""
@@ -163,17 +172,25 @@ class Table:
                 reason = str(meaning["not_modelled"])
                 return Case(name, tuple(rows), measured, None, reason)
             options.update(meaning)
+        unreleased = options.pop("rules", None)
         try:
             scenario = scenario_from(**options).scenario
         except InputError as error:
             return Case(name, tuple(rows), measured, None, str(error))
         scenario = msgspec.structs.replace(scenario, name=name)
-        return Case(name, tuple(rows), measured, scenario, "", self._is_fitted(first))
+        rules = None
+        if unreleased:
+            rules = replace(behaviour(scenario.version), **unreleased)
+        fitted = self._is_fitted(first)
+        return Case(name, tuple(rows), measured, scenario, "", fitted, rules)
 
     def _is_fitted(self, row: Row) -> bool:
         fit = self.about.fit
-        return fit is not None and all(
-            row[column] in values for column, values in fit.rows.items()
+        if fit is None:
+            return False
+        sets = [fit.rows] if isinstance(fit.rows, dict) else fit.rows
+        return any(
+            all(row[column] in values for column, values in one.items()) for one in sets
         )
 
 
@@ -214,6 +231,11 @@ def _check(table: Table, path: Path) -> None:
     missing = sorted(named - columns)
     if missing:
         raise RecordError(f"{path}: the table has no column {', '.join(missing)}")
+    rules = {field.name for field in fields(Behaviour)}
+    for meaning in (it for values in about.by.values() for it in values.values()):
+        unknown = sorted(set(meaning.get("rules", ())) - rules)
+        if unknown:
+            raise RecordError(f"{path}: there is no rule {', '.join(unknown)}")
     if about.fit is None:
         return
     own = [name for name in about.fit.constants if not _of_codec(name)]

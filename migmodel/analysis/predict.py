@@ -8,6 +8,7 @@ import numpy as np
 
 from migmodel.analysis.guest_speed import phase_speeds
 from migmodel.physics.parameters import check_profile
+from migmodel.physics.versions import Behaviour
 from migmodel.records import HostProfile, Interval, Prediction, Scenario, Trace
 from migmodel.sim.simulate import draw_host, simulate, simulate_together
 
@@ -52,6 +53,7 @@ def predict(
     *,
     draws: int = DEFAULT_DRAWS,
     seed: int = 0,
+    rules: Behaviour | None = None,
 ) -> Prediction:
     """Predict what a migration will do.
 
@@ -66,6 +68,8 @@ def predict(
         nominal run alone, without intervals.
     seed : int
         Seed of the draws; the same seed gives the same answer.
+    rules : Behaviour or None
+        Of a QEMU that was never released; None: of the scenario's version.
 
     Returns
     -------
@@ -77,9 +81,9 @@ def predict(
         When the profile lacks a parameter.
     """
     check_profile(profile)
-    trace = simulate(scenario, draw_host(profile))
+    trace = simulate(scenario, draw_host(profile), rules=rules)
     drawn = [
-        (rng, simulate(scenario, draw_host(profile, rng), detailed=False))
+        (rng, simulate(scenario, draw_host(profile, rng), detailed=False, rules=rules))
         for rng in np.random.default_rng(seed).spawn(draws)
     ]
     return _prediction(scenario, profile, trace, drawn, seed)

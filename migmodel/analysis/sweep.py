@@ -134,6 +134,7 @@ def _description(scenario: Scenario) -> Row:
         "rate_pps": workload.rate_pps,
         "still_bytes": workload.still_bytes,
         "touch": workload.touch,
+        "pattern": workload.pattern,
         "policy": policy.technique,
         "after_passes": after,
         "max_bandwidth_bytes_per_s": policy.max_bandwidth_bytes_per_s,

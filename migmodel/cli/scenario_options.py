@@ -33,6 +33,7 @@ from migmodel.records.scenario import (
     Limits,
     Link,
     Outage,
+    Pattern,
     Scenario,
     Scope,
     Touch,
@@ -80,6 +81,11 @@ DESCRIBING: tuple[DescribingOption, ...] = (
         "|".join(get_args(Touch)),
         "What is written: every byte with a new key each sweep, the 2016 study's "
         "one fixed array, or one word a page. [sweep]",
+    ),
+    DescribingOption(
+        "pattern",
+        "|".join(get_args(Pattern)),
+        "Which page comes next: in order of address, or any. [sweep]",
     ),
     DescribingOption(
         "content",
@@ -305,6 +311,12 @@ def _workload(reader: OptionReader, guest: Guest) -> Workload:
         ),
         touch=reader.take(
             "touch", one_of(cast("tuple[Touch, ...]", get_args(Touch))), "sweep", ""
+        ),
+        pattern=reader.take(
+            "pattern",
+            one_of(cast("tuple[Pattern, ...]", get_args(Pattern))),
+            "sweep",
+            "",
         ),
     )
 

@@ -4,15 +4,19 @@ A thread that sweeps its share of `length` pages for ever is described by one nu
 how many pages it has written in all, `written` (its unwrapped position). Page x of the
 share was written since the protection was renewed at position `armed` if and only if
 some u in [armed, written) has u mod length = x. No bitmap is needed, and fronts stay
-sharp whatever the size of RAM.
+sharp whatever the size of RAM. One that writes at random places is described by the
+same number: all its pages are alike, and each write hits any of them.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_NEWTON_STEPS = 50
 
 
 def swept_fraction(
@@ -53,6 +57,54 @@ def swept_fraction(
     return fraction
 
 
-def random_fraction(rate_per_page_s: float, exposure_s: float) -> float:
-    """Fraction of pages hit at least once by uniform random writes: 1 - exp(-rt)."""
-    return -float(np.expm1(-rate_per_page_s * exposure_s))
+def random_fraction(writes: Array | float, share_pages: float) -> Array:
+    """Fraction of a share's pages hit at least once by uniform random writes.
+
+    Each write misses a given page with probability 1 - 1/n: 1 - exp(-writes / n).
+
+    Parameters
+    ----------
+    writes : float or ndarray
+        Since the pages were last protected.
+    share_pages : float
+        Pages that the thread chooses from.
+    """
+    fraction: Array = -np.expm1(-np.maximum(writes, 0.0) / share_pages)
+    return fraction
+
+
+def random_writes_in(
+    run_s: float,
+    page_s: float,
+    first_write_s: float,
+    share_pages: float,
+    before: float,
+) -> float:
+    """Random writes that a thread makes in a time, first writes being slower.
+
+    After `before` writes since the protection the next n take n page_s + first_write_s
+    x (new pages); solved for n by Newton's method, which nears the root from below, as
+    the time is concave in n.
+
+    Parameters
+    ----------
+    run_s : float
+        How long the thread runs [s].
+    page_s, first_write_s : float
+        Time of a write, and what the first one to a protected page takes more [s].
+    share_pages : float
+        Pages that it chooses from.
+    before : float
+        Writes since the pages were protected.
+    """
+    clean = share_pages * math.exp(-before / share_pages)
+    writes = 0.0
+    for _ in range(_NEWTON_STEPS):
+        left = math.exp(-writes / share_pages)
+        spent_s = writes * page_s + first_write_s * clean * (1 - left)
+        step_s = page_s + first_write_s * clean * left / share_pages
+        more = (run_s - spent_s) / step_s
+        writes += more
+        if more <= 1e-9 * max(writes, 1.0):
+            break
+    return writes

@@ -61,6 +61,51 @@ def dispersed_share(missing_pages: float, share_pages: float) -> float:
     return min(missing_pages / max(share_pages, 1.0), 1.0)
 
 
+def run_pages(stream_pps: float, waits_s: float, threads: int) -> float:
+    """Pages that come for one call when several threads call the stream in turn.
+
+    A thread waits for the answer, and goes through the run that it brings until the
+    stream is called elsewhere, by each of the others once: with cycle the time of both,
+    run = stream_pps x cycle / threads and cycle = waits_s + run / stream_pps.
+
+    Parameters
+    ----------
+    stream_pps : float
+        What the stream carries for all.
+    waits_s : float
+        From a call to its first page: what is queued before it, and the stall [s].
+    threads : int
+        Two or more; one alone is followed for ever.
+    """
+    cycle_s = waits_s / (1 - 1 / threads)
+    return stream_pps * cycle_s / threads
+
+
+def blocked_requests(
+    blocked_s: float, busy_share: float, period_s: float
+) -> tuple[float, float]:
+    """Share of a thread's requests that find the sender waiting, and their wait [s].
+
+    The sender fills the bulk's socket, then waits until there is room, in turn. While
+    it does a thread has one request at most, as it waits for that itself.
+
+    Parameters
+    ----------
+    blocked_s : float
+        How long the sender waits each time [s].
+    busy_share : float
+        Share of the time in which it sends, below 1.
+    period_s : float
+        Time from one of the thread's requests to the next when nothing blocks [s].
+    """
+    if blocked_s <= 0 or busy_share >= 1:
+        return 0.0, 0.0
+    busy_s = blocked_s * busy_share / (1 - busy_share)
+    caught = min(blocked_s / period_s, 1.0)
+    wait_s = blocked_s - min(period_s, blocked_s) / 2
+    return caught / (caught + busy_s / period_s), wait_s
+
+
 class FaultLatencies:
     """Latencies of page requests: a mixture of log-normal kinds, by their means.
 
@@ -75,10 +120,20 @@ class FaultLatencies:
         self._sd = sd
         self._kinds: list[tuple[float, float, float]] = []
 
-    def add(self, count: float, mean_s: float, *, sharp: bool = False) -> None:
-        """Add requests of one kind; sharp ones wait for a clock and have no spread."""
+    def add(self, count: float, mean_s: float, jitter_s: float | None = None) -> None:
+        """Add requests of one kind.
+
+        Parameters
+        ----------
+        count, mean_s : float
+            How many, and their mean latency [s].
+        jitter_s : float or None
+            What of the mean varies [s]; the rest is alike for all. None: all of it.
+        """
         if count > 0:
-            self._kinds.append((count, max(mean_s, 1e-9), 0.0 if sharp else self._sd))
+            mean_s = max(mean_s, 1e-9)
+            part = 1.0 if jitter_s is None else min(jitter_s / mean_s, 1.0)
+            self._kinds.append((count, mean_s, self._sd * part))
 
     @property
     def count(self) -> float:

@@ -7,6 +7,7 @@ from typing import Literal
 
 Version = tuple[int, int]
 MultifdCount = Literal["queued", "data", "wire"]
+BackgroundSync = Literal["none", "ticks", "watched", "aside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,15 @@ class Behaviour:
     counts_at_flush : bool
         The rate limiter sees bytes only when the stream buffer is flushed
         (migration/migration-stats.c, since 8.2); before, when they are put in.
-    periodic_sync : bool
-        Auto-converge syncs the bitmap every 5 s in long passes
-        (migration/cpu-throttle.c, since 9.2).
+    background_sync : {'none', 'ticks', 'watched', 'aside'}
+        How auto-converge syncs the bitmap in long passes. `ticks`: at every 5 s if
+        nobody else has since the last (migration/cpu-throttle.c, since 9.2). The others
+        were posted and not merged (qemu-devel, Sept 2024, cover.1727630000 and
+        cover.1726390098): a look every second, and a sync if the last judgement is more
+        than 5 s ago; `aside` keeps what it finds for the end of the pass.
+    steps_on_ratio : bool
+        Posted with them and not merged: the throttle also steps when the ratio of
+        dirtied to sent bytes has been high and no lower than before, twice.
     completes_at_equal : bool
         The last pass begins at pending <= threshold (since 10.1), not <.
     postcopy_tail_unlimited : bool
@@ -45,8 +52,12 @@ class Behaviour:
         A broken post-copy is paused and can be recovered (since 2.12); before, the
         guest is lost.
     preempt_jumps : bool
-        With preempt the background stream goes on behind the last urgent page
-        (migration/ram.c, page hint, since 10.1).
+        With preempt the background stream goes on behind the last urgent page: up to
+        7.2, where one thread sends both (ram_find_and_save_block keeps its place), and
+        since 10.1 by a hint.
+    preempt_shares_thread : bool
+        With preempt urgent pages are sent by the migration thread, which may be waiting
+        for the bulk's socket (up to 7.2); later by the return path's (8.0).
     rdma_is_limited : bool
         The limiter counts what RDMA writes (since 8.2); before, only the stream beside
         it, so that RDMA runs at the link's speed.
@@ -69,9 +80,10 @@ class Behaviour:
     """
 
     counts_at_flush: bool
-    periodic_sync: bool
+    background_sync: BackgroundSync
     completes_at_equal: bool
     postcopy_tail_unlimited: bool
+    steps_on_ratio: bool = False
     throttle_hits: int = 2
     throttle_needs_rate: bool = False
     manual_protect: bool = True
@@ -79,6 +91,7 @@ class Behaviour:
     syncs_each_iterate: bool = False
     postcopy_recovers: bool = True
     preempt_jumps: bool = False
+    preempt_shares_thread: bool = False
     rdma_is_limited: bool = True
     rdma_returns: bool = True
     multifd_counts: MultifdCount = "wire"
@@ -94,7 +107,7 @@ def behaviour(version: Version) -> Behaviour:
         counts = "data" if version == (8, 1) else "queued"
     return Behaviour(
         counts_at_flush=version >= (8, 2),
-        periodic_sync=version >= (9, 2),
+        background_sync="ticks" if version >= (9, 2) else "none",
         completes_at_equal=version >= (10, 1),
         postcopy_tail_unlimited=version <= (10, 0),
         throttle_hits=3 if version <= (2, 9) else 2,
@@ -103,7 +116,8 @@ def behaviour(version: Version) -> Behaviour:
         postcopy_first=version >= (10, 1),
         syncs_each_iterate=version >= (11, 1),
         postcopy_recovers=version >= (2, 12),
-        preempt_jumps=version >= (10, 1),
+        preempt_jumps=version < (8, 0) or version >= (10, 1),
+        preempt_shares_thread=version < (8, 0),
         rdma_is_limited=version >= (8, 2),
         rdma_returns=version >= (3, 1),
         multifd_counts=counts,

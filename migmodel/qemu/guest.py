@@ -94,6 +94,7 @@ def guest_argv(
         "still": workload.still_pages * PAGE_BYTES,
         "rate": 0 if workload.rate_pps is None else max(1, round(workload.rate_pps)),
         "touch": workload.touch,
+        "pattern": workload.pattern,
         "content": workload.content,
         "cpus": scenario.guest.vcpus,
         "report_ms": REPORT_MS,

@@ -25,6 +25,7 @@ SCENARIO_SCHEMA = 1
 
 GuestKind = Literal["bare", "linux"]
 Touch = Literal["sweep", "study", "page", "read"]
+Pattern = Literal["sweep", "random"]
 Content = Literal["random", "text", "zero", "delta"]
 Transport = Literal["unix", "tcp", "rdma"]
 Scope = Literal["same-host", "two-hosts"]
@@ -96,7 +97,7 @@ class Guest(Record, frozen=True, kw_only=True):
 
 
 class Workload(Record, frozen=True, kw_only=True):
-    """What the guest writes: one thread a vCPU sweeps its share, for ever.
+    """What the guest writes: one thread a vCPU goes over its share, for ever.
 
     Parameters
     ----------
@@ -111,6 +112,9 @@ class Workload(Record, frozen=True, kw_only=True):
         `sweep` rewrites every byte with a new key each time, `study` XORs with one
         fixed array (contents alternate between two), `page` writes one word a page,
         `read` writes nothing.
+    pattern : {'sweep', 'random'}
+        Which page of its share a thread touches next: the next in order of address, or
+        any, all equally likely.
     phase : float or None
         Where in its share each thread is when the migration begins, 0 to below 1; None:
         unknown, and it is drawn. It matters where a sweep takes longer than a pass.
@@ -131,6 +135,7 @@ class Workload(Record, frozen=True, kw_only=True):
     rate_pps: float | None = None
     still_bytes: int = 0
     touch: Touch = "sweep"
+    pattern: Pattern = "sweep"
     phase: float | None = None
     content: Content = "random"
     compressibility: float | None = None
@@ -145,6 +150,14 @@ class Workload(Record, frozen=True, kw_only=True):
         require(
             self.phase is None or self.rate_pps is not None,
             "a phase needs a paced guest: give a rate",
+        )
+        require(
+            self.pattern == "sweep" or self.phase is None,
+            "a phase is a place in a sweep: not with pattern random",
+        )
+        require(
+            self.pattern == "sweep" or self.touch != "study",
+            "the study's guest sweeps: choose another touch for pattern random",
         )
         require_not_negative("working set", self.working_set_bytes)
         require_not_negative("memory left still", self.still_bytes)

@@ -114,7 +114,8 @@ def describe(scenario: Scenario) -> str:
     guest, workload, policy = scenario.guest, scenario.workload, scenario.policy
     rate, link = workload.rate_pps, scenario.link.bandwidth_bytes_per_s
     pace = "at full speed" if rate is None else f"at {rate:g} pages/s"
-    writes = f"rewriting {format_bytes(workload.working_set_bytes)} {pace}"
+    where = " at random" if workload.pattern == "random" else ""
+    writes = f"rewriting {format_bytes(workload.working_set_bytes)}{where} {pace}"
     parts = [
         f"{format_bytes(guest.ram_bytes)} guest",
         "1 vCPU" if guest.vcpus == 1 else f"{guest.vcpus} vCPUs",

@@ -1,13 +1,19 @@
-"""The guest in the simulation: threads that sweep, and how fast they can."""
+"""The guest in the simulation: threads that write, and how fast they can."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from migmodel.physics.dirtying import swept_fraction
-from migmodel.sim.memory import Array, Memory
+from migmodel.physics.dirtying import (
+    random_fraction,
+    random_writes_in,
+    swept_fraction,
+)
+from migmodel.records.scenario import Pattern
+from migmodel.sim.memory import Array, Memory, Renewal
 
 
 @dataclass(slots=True)
@@ -74,10 +80,7 @@ class Sweeper:
             How long it has been asleep at the end; it cannot keep its pace there [s].
         """
         begin = self.written
-        slow_s = page_s + first_write_s
-        slow_left = max(self.armed + self.share_pages - begin, 0.0)
-        slow = min(slow_left, run_s / slow_s)
-        reach = begin + slow + max(run_s - slow * slow_s, 0.0) / page_s
+        reach = begin + self._pages_in(run_s, page_s, first_write_s)
         if self.pace_pps is None:
             self.written = reach
         else:
@@ -87,9 +90,72 @@ class Sweeper:
             self.written = min(due, reach)
         return self.written - begin
 
+    def _pages_in(self, run_s: float, page_s: float, first_write_s: float) -> float:
+        """Pages that it writes at full speed in a run of `run_s`."""
+        slow_s = page_s + first_write_s
+        slow_left = max(self.armed + self.share_pages - self.written, 0.0)
+        slow = min(slow_left, run_s / slow_s)
+        return slow + max(run_s - slow * slow_s, 0.0) / page_s
+
+    def fraction(self, since: Array | float, until: Array | float) -> Array:
+        """Of each segment of its share, what it wrote between two positions."""
+        return swept_fraction(self.starts, self.lengths, self.share_pages, since, until)
+
+    def dirtied(self, lazy: Renewal) -> Array:
+        """Of each segment's unset pages, those written since a lazy renewal."""
+        since = np.where(lazy.was_set > 0.5, lazy.at, 0.0)
+        return self.fraction(
+            self.armed + (self.written - self.armed) * since, self.written
+        )
+
+
+class RandomWriter(Sweeper):
+    """One thread that writes any page of its share next, all equally likely."""
+
+    __slots__ = ()
+
+    def first_sweep(
+        self, run_s: float, page_s: float, first_write_s: float
+    ) -> tuple[float, float]:
+        """As many writes as a sweep has, in which most first writes are."""
+        left = max(self.armed + self.share_pages - self.written, 0.0)
+        if self.pace_pps is not None or left <= 0 or run_s <= 0:
+            return 0.0, 0.0
+        pages = min(left, self._pages_in(run_s, page_s, first_write_s))
+        before = self.written - self.armed
+        first = self.share_pages * float(
+            random_fraction(before + pages, self.share_pages)
+            - random_fraction(before, self.share_pages)
+        )
+        return pages, min((pages * page_s + first * first_write_s) / run_s, 1.0)
+
+    def _pages_in(self, run_s: float, page_s: float, first_write_s: float) -> float:
+        before = max(self.written - self.armed, 0.0)
+        return random_writes_in(run_s, page_s, first_write_s, self.share_pages, before)
+
+    def fraction(self, since: Array | float, until: Array | float) -> Array:
+        """All its segments are alike."""
+        one = random_fraction(np.asarray(until) - since, self.share_pages)
+        return np.broadcast_to(one, self.lengths.shape)
+
+    def dirtied(self, lazy: Renewal) -> Array:
+        """Pages that were sent and others lie mixed in a segment."""
+        walked = self.written - self.armed
+        sent = np.maximum(lazy.was_set - lazy.still_set, 0.0)
+        again = sent * self.fraction(self.armed + walked * lazy.at, self.written)
+        newly = (1 - lazy.was_set) * self.fraction(self.armed, self.written)
+        dirtied: Array = (again + newly) / np.maximum(1 - lazy.still_set, 1e-9)
+        return np.minimum(dirtied, 1.0)
+
+
+_WRITERS = {"sweep": Sweeper, "random": RandomWriter}
+
 
 def make_sweepers(
-    memory: Memory, pace_pps: float | None, phases: list[float]
+    memory: Memory,
+    pace_pps: float | None,
+    phases: list[float],
+    pattern: Pattern = "sweep",
 ) -> list[Sweeper]:
     """Threads for the shares of a memory.
 
@@ -101,6 +167,8 @@ def make_sweepers(
         Pace of all threads together [pages/s].
     phases : list of float
         Where in its share each thread is at first, 0 to 1.
+    pattern : {'sweep', 'random'}
+        Which page comes next.
     """
     sweepers = []
     for vcpu, share in sorted(memory.shares.items()):
@@ -109,7 +177,7 @@ def make_sweepers(
         pace = None if pace_pps is None else pace_pps / len(memory.shares)
         position = phases[vcpu % len(phases)] * pages
         sweepers.append(
-            Sweeper(
+            _WRITERS[pattern](
                 share_pages=pages,
                 pace_pps=pace,
                 written=position,
@@ -124,20 +192,26 @@ def make_sweepers(
 
 def collect_dirty(memory: Memory, sweepers: list[Sweeper]) -> float:
     """Merge what was written since the last sync and protect again; new pages."""
-    new_pages = 0.0
-    lazy = not isinstance(memory.protected_at, float)
-    for vcpu, sweeper in enumerate(sweepers):
-        armed: Array | float = sweeper.armed
-        if lazy:
-            touched = np.asarray(memory.protected_at)[memory.shares[vcpu]]
-            armed = sweeper.armed + (sweeper.written - sweeper.armed) * touched
-        written = swept_fraction(
-            sweeper.starts,
-            sweeper.lengths,
-            sweeper.share_pages,
-            armed,
-            sweeper.written,
-        )
-        new_pages += memory.merge(vcpu, written)
+    new_pages = _merge(memory, sweepers)
+    for sweeper in sweepers:
         sweeper.armed = sweeper.written
+    return new_pages
+
+
+def count_dirty(memory: Memory, sweepers: list[Sweeper]) -> float:
+    """Pages that a sync would find now, with nothing merged or protected."""
+    trial = copy.deepcopy(memory)
+    trial.settle()
+    return _merge(trial, sweepers)
+
+
+def _merge(memory: Memory, sweepers: list[Sweeper]) -> float:
+    new_pages = 0.0
+    for vcpu, sweeper in enumerate(sweepers):
+        lazy = memory.renewal(vcpu)
+        if lazy is None:
+            written = sweeper.fraction(sweeper.armed, sweeper.written)
+        else:
+            written = sweeper.dirtied(lazy)
+        new_pages += memory.merge(vcpu, written)
     return new_pages

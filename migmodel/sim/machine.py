@@ -83,7 +83,7 @@ class Machine:
             for _ in range(scenario.guest.vcpus)
         ]
         self.sweepers: list[Sweeper] = make_sweepers(
-            self.memory, scenario.workload.rate_pps, phases
+            self.memory, scenario.workload.rate_pps, phases, scenario.workload.pattern
         )
         self.page_s = host.page_s(scenario)
         self.throttle = ThrottleClock(host["throttle_sleep_extra_s"])

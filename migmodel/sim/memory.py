@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,23 @@ class Stretch:
     pages: float
     zero: bool
     vcpu: int | None = None
+
+
+class Renewal(NamedTuple):
+    """A share's segments after a walk in which protection was renewed lazily.
+
+    Attributes
+    ----------
+    was_set, still_set : ndarray
+        Fraction set when the walk began, and now.
+    at : ndarray
+        When in the walk (0 to 1) the protection of the pages that were set was renewed;
+        that of the others was at its begin.
+    """
+
+    was_set: Array
+    still_set: Array
+    at: Array
 
 
 class Memory:
@@ -89,7 +106,8 @@ class Memory:
         if chunk_pages is not None and self.total_pages > chunk_pages:
             begin = self.length.cumsum() - self.length
             self._chunk = (begin / chunk_pages).astype(np.int64)
-        self.protected_at: Array | float = 0.0
+        self._renewed_at: Array | None = None
+        self._was_set: Array = self.dirty
         # What a technique makes of the pages of the next walk; None: their own kind.
         self.walk_kind: NDArray[np.int64] | None = None
         self._cursor = 0
@@ -153,7 +171,8 @@ class Memory:
     def settle(self) -> None:
         """Lay the walk down in the bitmap and move the cursor there."""
         if self._chunk is not None:
-            self.protected_at = self._chunk_touches(self._chunk)
+            self._renewed_at = self._chunk_touches(self._chunk)
+            self._was_set = self.dirty.copy()
         count = len(self.dirty)
         passed = int(np.searchsorted(self._cumulative, self._sent, side="right"))
         if passed >= count:
@@ -176,19 +195,27 @@ class Memory:
             kind[kind == PageKind.FRESH] = PageKind.NORMAL
 
     def _chunk_touches(self, chunk: NDArray[np.int64]) -> Array:
-        """When in the walk (0 to 1) each segment's protection was renewed.
+        """When in the walk (0 to 1) the protection of set pages was renewed.
 
-        Pages that were clean at the sync have theirs from the sync on (0); pages that
-        were set, from the moment that their chunk's first set page was sent.
+        It is when their chunk's first set page was sent; that of pages that were clean
+        at the sync was renewed there.
         """
         if self._sent <= 0:
             return np.zeros(len(chunk))
         weight = np.roll(self.dirty * self.length, -self._cursor)
         before = np.roll(self._cumulative - weight, self._cursor)
-        is_set = self.dirty > 0.5
+        is_set = self.dirty * self.length >= 0.5
         first = np.full(int(chunk[-1]) + 1, self._sent)
         np.minimum.at(first, chunk[is_set], before[is_set])
-        return np.where(is_set, np.minimum(first[chunk] / self._sent, 1.0), 0.0)
+        touched: Array = np.minimum(first[chunk] / self._sent, 1.0)
+        return touched
+
+    def renewal(self, vcpu: int) -> Renewal | None:
+        """How a thread's pages were protected again; None: all at the sync."""
+        if self._renewed_at is None:
+            return None
+        share = self.shares[vcpu]
+        return Renewal(self._was_set[share], self.dirty[share], self._renewed_at[share])
 
     def merge(self, vcpu: int, written: Array) -> float:
         """Merge a thread's written fractions into the bitmap; newly set pages.
@@ -202,13 +229,17 @@ class Memory:
         dirty += fresh
         return float(np.dot(fresh, self.length[share]))
 
-    def round_up(self, host_pages: float) -> None:
+    def round_up(self, host_pages: float, *, scattered: bool = False) -> None:
         """Set every page of a host page of which one is set (post-copy discards all).
 
-        Set pages of a segment lie together: fronts are sharp.
+        Set pages of a segment lie together, fronts being sharp; in the shares of random
+        writers they lie `scattered`, and a host page is clean if none of them hits it.
         """
         if host_pages <= 1:
             return
+        if scattered:
+            for share in self.shares.values():
+                self.dirty[share] = 1 - (1 - self.dirty[share]) ** host_pages
         whole = self.length >= host_pages
         pages = self.dirty * self.length
         rounded = np.ceil(pages / host_pages - 1e-9) * host_pages

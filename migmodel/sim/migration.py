@@ -13,6 +13,7 @@ import simpy
 
 from migmodel.managers.passes import PassCounter
 from migmodel.physics import wire
+from migmodel.physics.versions import Behaviour
 from migmodel.records import Scenario
 from migmodel.records.policy import ACTING
 from migmodel.sim.host import Host
@@ -47,12 +48,13 @@ class Migration:
         host: Host,
         recorder: Recorder,
         env: simpy.Environment,
+        rules: Behaviour | None = None,
     ) -> None:
         self.scenario = scenario
         self.host = host
         self.recorder = recorder
         self.env = env
-        self.settings = Settings(scenario)
+        self.settings = Settings(scenario, rules)
         self.machine = Machine(scenario, host, recorder)
         self.memory = self.machine.memory
         self.stream = Stream(scenario, host, self.machine, self.settings)

@@ -15,8 +15,12 @@ from migmodel.records import (
     SetParameters,
     StartPostcopy,
 )
+from migmodel.sim.guest import count_dirty
 from migmodel.sim.migration import Migration, Process
+from migmodel.sim.plan import EPSILON
 from migmodel.units import MIB, MS_PER_S, PAGE_BYTES
+
+_LOOK_S = 1.0
 
 
 def sync_periodically(migration: Migration) -> Process:
@@ -45,6 +49,48 @@ def sync_periodically(migration: Migration) -> Process:
             migration.sync_bitmap(migration.vcpu_wait_s())
             migration.poke()
         before = migration.sync_count
+
+
+def watch_passes(migration: Migration) -> Process:
+    """Syncs in long passes as two unmerged series had them (physics/versions.py).
+
+    A look every second. Its clock is in whole ms and it wakes a little late, so that
+    "more than 5 s ago" is first true at the sixth. `aside` ends when the throttle is at
+    its maximum.
+    """
+    env, settings, period = migration.env, migration.settings, migration.period
+    aside = settings.rules.background_sync == "aside"
+    before = 0
+    while migration.status in ("setup", "active"):
+        if aside and not period.can_step:
+            return
+        idle_s = migration.plan_end_s - env.now if migration.sync_count <= 1 else 0.0
+        yield env.timeout(max(math.ceil(idle_s), 1) * _LOOK_S)
+        if migration.status != "active":
+            continue
+        same = migration.sync_count == before
+        late = env.now - period.since_s > PERIODIC_SYNC_S + EPSILON
+        if migration.sync_count > 1 and same and late:
+            migration.drop_plan()
+            if aside:
+                _count_aside(migration)
+            else:
+                migration.sync_bitmap(migration.vcpu_wait_s())
+            migration.poke()
+        before = migration.sync_count
+
+
+def _count_aside(migration: Migration) -> None:
+    """A sync that counts, and leaves what it finds for the end of the pass.
+
+    What is behind the cursor stays in KVM's log, and counts again the next time.
+    """
+    now, machine = migration.env.now, migration.machine
+    machine.advance(now)
+    migration.sync_count += 1
+    new_pages = count_dirty(migration.memory, machine.sweepers)
+    migration.period.add(new_pages, migration.stream.sent_bytes, now)
+    migration.sample()
 
 
 def limit_dirtying(migration: Migration) -> Process:

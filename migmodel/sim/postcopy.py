@@ -252,7 +252,7 @@ class Push:
         thread turns in circles until the next one, and the request waits for that.
         """
         wait_s = wire.WINDOW_S - burst_s
-        self.latencies.add(windows * fronts, wait_s, sharp=True)
+        self.latencies.add(windows * fronts, wait_s, jitter_s=0.0)
         self._migration.stream.source_cpu_s += windows * wait_s
         return windows * fronts
 

@@ -10,14 +10,22 @@ from migmodel.units import MS_PER_S
 
 
 class Settings:
-    """A migration's parameters and capabilities, and its QEMU's rules."""
+    """A migration's parameters and capabilities, and its QEMU's rules.
 
-    def __init__(self, scenario: Scenario) -> None:
+    Parameters
+    ----------
+    scenario : Scenario
+        What is migrated, and how.
+    rules : Behaviour or None
+        Of a QEMU that was never released; None: of the scenario's version.
+    """
+
+    def __init__(self, scenario: Scenario, rules: Behaviour | None = None) -> None:
         self._said = scenario.policy.all_parameters
         self._version = scenario.version
         self._changed: dict[str, ParameterValue] = {}
         self.capabilities = scenario.policy.all_capabilities
-        self.rules: Behaviour = behaviour(scenario.version)
+        self.rules: Behaviour = rules or behaviour(scenario.version)
 
     def change(self, parameters: dict[str, ParameterValue]) -> None:
         """migrate-set-parameters while it runs."""

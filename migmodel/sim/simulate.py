@@ -11,12 +11,20 @@ import simpy
 from migmodel.errors import InputError
 from migmodel.managers import managers_for
 from migmodel.physics.multifd import PACKET_HEADER_BYTES, PACKET_PAGES
+from migmodel.physics.versions import Behaviour
 from migmodel.records import HostProfile, Outcome, Phases, Scenario, Trace
 from migmodel.records.trace import Verdict
 from migmodel.sim.host import Host, draw_host
 from migmodel.sim.migration import Migration, Process
-from migmodel.sim.outside import break_link, limit_dirtying, manage, sync_periodically
+from migmodel.sim.outside import (
+    break_link,
+    limit_dirtying,
+    manage,
+    sync_periodically,
+    watch_passes,
+)
 from migmodel.sim.recorder import Recorder
+from migmodel.sim.settings import Settings
 from migmodel.sim.shared_link import SharedLink
 from migmodel.units import PAGE_BYTES
 
@@ -27,7 +35,13 @@ STREAM_BUFFER_BYTES = 32 * 1024  # QEMUFile's own
 __all__ = ["draw_host", "simulate", "simulate_together"]
 
 
-def simulate(scenario: Scenario, host: Host, *, detailed: bool = True) -> Trace:
+def simulate(
+    scenario: Scenario,
+    host: Host,
+    *,
+    detailed: bool = True,
+    rules: Behaviour | None = None,
+) -> Trace:
     """Simulate a migration.
 
     Parameters
@@ -38,13 +52,15 @@ def simulate(scenario: Scenario, host: Host, *, detailed: bool = True) -> Trace:
         From `draw_host`: nominal or drawn.
     detailed : bool
         Keep progress, rounds, events and load, not just the outcome and guest speed.
+    rules : Behaviour or None
+        Of a QEMU that was never released; None: of the scenario's version.
 
     Returns
     -------
     Trace
     """
     env = simpy.Environment()
-    migration = _start(scenario, host, env, detailed)
+    migration = _start(scenario, host, env, detailed, rules)
     env.run(until=migration.process)
     return _trace(migration)
 
@@ -88,12 +104,16 @@ def simulate_together(
 
 
 def _start(
-    scenario: Scenario, host: Host, env: simpy.Environment, detailed: bool
+    scenario: Scenario,
+    host: Host,
+    env: simpy.Environment,
+    detailed: bool,
+    rules: Behaviour | None = None,
 ) -> Migration:
     _check_modelled(scenario)
     host = _as_linked(scenario, host)
     recorder = Recorder(scenario.guest.vcpus, detailed)
-    migration = Migration(scenario, host, recorder, env)
+    migration = Migration(scenario, host, recorder, env, rules)
     machine = migration.machine
     for vcpu in range(len(machine.sweepers)):
         rate = machine.touch_rate_pps()
@@ -103,8 +123,10 @@ def _start(
     if migration.breaks_at_s is not None:
         env.process(break_link(migration))
     settings = migration.settings
-    if settings.auto_converges and settings.rules.periodic_sync:
+    if settings.auto_converges and settings.rules.background_sync == "ticks":
         env.process(sync_periodically(migration))
+    elif settings.auto_converges and settings.rules.background_sync != "none":
+        env.process(watch_passes(migration))
     if settings.has("dirty-limit"):
         env.process(limit_dirtying(migration))
     migration.process = env.process(migration.run())
@@ -121,6 +143,14 @@ def _check_modelled(scenario: Scenario) -> None:
             "compress-wait-thread=off cannot be predicted: how many pages then go out "
             "uncompressed is not modelled; leave it on"
         )
+    if scenario.workload.pattern == "random" and policy.has("xbzrle"):
+        size = Settings(scenario).number("xbzrle-cache-size")
+        if size < scenario.workload.working_set_bytes:
+            raise InputError(
+                "which pages XBZRLE's cache keeps of random writes is modelled only "
+                "where it has room for the working set: raise xbzrle-cache-size to "
+                f"{scenario.workload.working_set_bytes} or sweep"
+            )
 
 
 def _as_linked(scenario: Scenario, host: Host) -> Host:
@@ -225,6 +255,8 @@ def _extra_memory(scenario: Scenario) -> tuple[float, float]:
     return 2 * bitmap + buffers, bitmap + buffers
 
 
-def simulate_profile(scenario: Scenario, profile: HostProfile) -> Trace:
+def simulate_profile(
+    scenario: Scenario, profile: HostProfile, rules: Behaviour | None = None
+) -> Trace:
     """Simulate with a profile's nominal values."""
-    return simulate(scenario, draw_host(profile))
+    return simulate(scenario, draw_host(profile), rules=rules)

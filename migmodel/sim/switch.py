@@ -8,7 +8,7 @@ S6 of docs/model.md.
 from __future__ import annotations
 
 from migmodel.sim.migration import Migration, Process
-from migmodel.sim.postcopy import Push
+from migmodel.sim.queued_faults import make_push
 from migmodel.units import PAGE_BYTES
 
 
@@ -109,7 +109,10 @@ def run_postcopy(migration: Migration) -> Process:
     stream.costs.end_encoding()
     memory.settle()
     memory.walk_kind = None
-    memory.round_up(migration.scenario.guest.host_page_bytes / PAGE_BYTES)
+    scattered = migration.scenario.workload.pattern == "random"
+    memory.round_up(
+        migration.scenario.guest.host_page_bytes / PAGE_BYTES, scattered=scattered
+    )
     memory.reset_cursor()
     memory.begin_walk()
     yield from migration.hold(
@@ -122,7 +125,7 @@ def run_postcopy(migration: Migration) -> Process:
     migration.status = "postcopy-active"
     migration.recorder.event(env.now, "MIGRATION", "postcopy-active")
     migration.note_resume()
-    push = Push(migration)
+    push = make_push(migration)
     migration.push = push
     yield from push.run()
     migration.note_pass()

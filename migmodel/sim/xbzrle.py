@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migmodel.physics import wire, xbzrle
-from migmodel.physics.dirtying import swept_fraction
 from migmodel.records import Scenario
 from migmodel.sim.costs import Costs, PageCost
 from migmodel.sim.guest import Sweeper
@@ -185,26 +184,26 @@ class XbzrleCache:
     def _changed(
         self, sweeper: Sweeper, since: Array, later: Array, dirty: Array
     ) -> Array:
+        if self._workload.pattern == "random":
+            before = sweeper.fraction(since, sweeper.written)
+            surely = np.minimum(before / np.maximum(dirty, 1e-9), 1.0)
+            after = sweeper.fraction(sweeper.written, later)
+            mixed: Array = surely + (1 - surely) * after
+            return mixed
         sweeps = np.floor(np.maximum(later - since, 0.0) / sweeper.share_pages)
-        once_more = self._swept(sweeper, since + sweeps * sweeper.share_pages, later)
+        once_more = sweeper.fraction(since + sweeps * sweeper.share_pages, later)
         if self._workload.touch == "study":
             odd = sweeps % 2
             alternating: Array = odd * (1 - once_more) + (1 - odd) * once_more
             return alternating
         # A set page was written before the sync; did that come after its last send?
         until_now = np.maximum(sweeper.written - since, 0.0)
-        before = self._swept(sweeper, since, sweeper.written)
+        before = sweeper.fraction(since, sweeper.written)
         whole = until_now >= sweeper.share_pages
         surely = np.where(whole, 1.0, np.minimum(before / np.maximum(dirty, 1e-9), 1.0))
         after = np.where(sweeps > 0, 1.0, once_more)
         share: Array = surely + (1 - surely) * after
         return share
-
-    @staticmethod
-    def _swept(sweeper: Sweeper, since: Array, until: Array | float) -> Array:
-        return swept_fraction(
-            sweeper.starts, sweeper.lengths, sweeper.share_pages, since, until
-        )
 
     def _kind(self, key: tuple[int, int]) -> int:
         kind = self._kinds.get(key)

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migmodel.physics.dirtying import random_fraction, swept_fraction
+from migmodel.physics.dirtying import (
+    random_fraction,
+    random_writes_in,
+    swept_fraction,
+)
 
 
 def counted(share: int, parts: int, armed: int, written: int) -> np.ndarray:
@@ -40,5 +44,26 @@ def test_a_full_sweep_sets_everything():
 
 def test_random_writes_saturate():
     assert random_fraction(0.0, 10.0) == 0.0
-    assert random_fraction(1e-3, 1.0) == pytest.approx(1e-3, rel=1e-3)
-    assert random_fraction(1.0, 100.0) == pytest.approx(1.0)
+    assert random_fraction(1.0, 1000.0) == pytest.approx(1e-3, rel=1e-3)
+    assert random_fraction(1000.0, 10.0) == pytest.approx(1.0)
+
+
+def test_random_fraction_equals_throwing_dice():
+    chosen = np.random.default_rng(1).integers(0, 5000, size=4000)
+    assert random_fraction(4000.0, 5000.0) == pytest.approx(
+        len(set(chosen)) / 5000, abs=0.02
+    )
+
+
+@given(
+    run_s=st.floats(1e-6, 10.0),
+    first_s=st.floats(0.0, 1e-4),
+    before=st.floats(0.0, 1e6),
+)
+def test_random_writes_take_the_time_that_they_are_given(run_s, first_s, before):
+    share, page_s = 50_000.0, 1e-6
+    writes = random_writes_in(run_s, page_s, first_s, share, before)
+    new = share * (
+        random_fraction(before + writes, share) - random_fraction(before, share)
+    )
+    assert writes * page_s + new * first_s == pytest.approx(run_s, rel=1e-6)

@@ -31,6 +31,9 @@ CONTENTS = st.sampled_from(
         {"touch": "study"},
         {"touch": "page"},
         {"touch": "read"},
+        {"pattern": "random"},
+        {"pattern": "random", "touch": "page"},
+        {"pattern": "random", "content": "delta", "delta_bytes": 64},
     ]
 )
 OPTIONAL = ["xbzrle", "auto-converge", "postcopy-ram", "postcopy-preempt", "multifd"]

@@ -79,10 +79,17 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture
-def machines(qemu_binary: Path, folder: Path) -> Iterator[tuple[Machine, Machine]]:
+@pytest.fixture(params=["sweep", "random"])
+def machines(
+    qemu_binary: Path, folder: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[Machine, Machine]]:
     guest = guest_arguments(
-        "bare", build_bare(), ws_bytes=32 * MIB, rate_pps=4000, cpus=2
+        "bare",
+        build_bare(),
+        ws_bytes=32 * MIB,
+        rate_pps=4000,
+        pattern=request.param,
+        cpus=2,
     )
     with contextlib.ExitStack() as started:
         source = Machine(qemu_binary, folder, "source", *guest)

@@ -76,6 +76,7 @@ def test_what_was_said_is_not_stated_as_assumed() -> None:
         ({"rate": "full"}, "workload.rate_pps", None),
         ({"rate": "2e4"}, "workload.rate_pps", 20_000.0),
         ({"touch": "study"}, "workload.touch", "study"),
+        ({"pattern": "random"}, "workload.pattern", "random"),
         ({"bw": "1g"}, "policy.max_bandwidth_bytes_per_s", 125_000_000),
         ({"bw": "125MB/s"}, "policy.max_bandwidth_bytes_per_s", 125_000_000),
         ({"bw": "unlimited"}, "policy.max_bandwidth_bytes_per_s", 0),

@@ -29,8 +29,8 @@ def test_the_bare_guest_gets_its_settings() -> None:
     argv = guest_argv(_scenario("bare", 1500.4), image, 2599.9999)
     assert argv[:3] == ["-kernel", "/images/bare.elf", "-append"]
     assert argv[3] == (
-        "-- ws=67108864 still=0 rate=1500 touch=sweep content=random cpus=2 "
-        "report_ms=75 seed=1 mhz=2599.999900"
+        "-- ws=67108864 still=0 rate=1500 touch=sweep pattern=sweep content=random "
+        "cpus=2 report_ms=75 seed=1 mhz=2599.999900"
     )
 
 
@@ -38,7 +38,7 @@ def test_the_bare_guest_gets_its_settings() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"touch": "page"},
+        {"touch": "page", "pattern": "random"},
         {"content": "text", "compressibility": 0.625},
         {"content": "zero", "touch": "read"},
         {"content": "delta", "delta_bytes": 24},

@@ -153,6 +153,13 @@ def test_a_scenario_is_described(
     assert words in text
 
 
+def test_random_writes_are_described(make_scenario: MakeScenario) -> None:
+    scenario = make_scenario()
+    workload = msgspec.structs.replace(scenario.workload, pattern="random")
+    text = flat(describe(msgspec.structs.replace(scenario, workload=workload)))
+    assert "rewriting 8 GiB at random at full speed" in text
+
+
 def test_why_it_never_completes_is_put_in_numbers(
     make_prediction: MakePrediction, profile: HostProfile
 ) -> None:

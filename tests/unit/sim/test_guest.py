@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from migmodel.errors import InputError
 from migmodel.records import Guest, Outcome, Phases, Policy, Scenario, Workload
-from migmodel.sim.guest import Sweeper
+from migmodel.records.scenario import Pattern
+from migmodel.sim.guest import RandomWriter, Sweeper
 from migmodel.sim.machine import lay_out
 from migmodel.sim.recorder import Recorder
 from migmodel.sim.simulate import simulate
@@ -99,3 +104,65 @@ def test_what_is_not_modelled_is_refused(tcg_host) -> None:
     )
     with pytest.raises(InputError, match="compress-wait-thread"):
         simulate(scenario, tcg_host)
+
+
+def random_scenario(pattern: Pattern = "random") -> Scenario:
+    return Scenario(
+        guest=Guest(ram_bytes=2 << 30),
+        workload=Workload(working_set_bytes=1 << 30, rate_pps=5000.0, pattern=pattern),
+        policy=Policy(parameters={"max-bandwidth": 100 << 20, "downtime-limit": 50}),
+    )
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_random_writes_leave_what_chance_leaves(tcg_host, lazily: bool) -> None:
+    """The second pass has 1 - exp(-writes / pages) of the share, whoever protects."""
+    host = replace(tcg_host, lazy_protection=lazily)
+    rounds = simulate(random_scenario(), host).rounds
+    first, second = rounds[0], rounds[1]
+    pages = (1 << 30) / 4096
+    # With lazy renewal the share's chunk is walked from the pass's begin on.
+    seconds = first.end_s - first.start_s
+    expected = -math.expm1(-5000.0 * seconds / pages) * pages * 4096
+    assert second.pending_bytes == pytest.approx(expected, rel=0.06)
+
+
+def test_random_writes_dirty_less_than_a_sweep_of_the_same_rate(tcg_host) -> None:
+    def second(pattern: Pattern) -> float:
+        trace = simulate(random_scenario(pattern), tcg_host)
+        return trace.rounds[1].pending_bytes
+
+    assert second("random") < second("sweep")
+
+
+def test_a_random_writer_meets_fewer_first_writes_the_more_it_has_written() -> None:
+    thread = RandomWriter(share_pages=1000.0, pace_pps=None, written=0.0)
+    early = thread.advance(0.001, 0.001, 1e-6, 9e-6)
+    thread.written = 10_000.0
+    late = thread.advance(0.001, 0.001, 1e-6, 9e-6)
+    assert early < 150
+    assert late == pytest.approx(1000, rel=0.01)
+
+
+def test_random_writes_with_a_small_xbzrle_cache_are_refused(tcg_host) -> None:
+    scenario = random_scenario()
+    policy = Policy(technique="xbzrle", parameters={"xbzrle-cache-size": 64 << 20})
+    scenario = msgspec.structs.replace(scenario, policy=policy)
+    with pytest.raises(InputError, match="room for the working set"):
+        simulate(scenario, tcg_host)
+
+
+def test_a_cache_with_room_finds_what_random_writers_change_a_little(tcg_host) -> None:
+    plain = random_scenario()
+    workload = msgspec.structs.replace(
+        plain.workload, content="delta", delta_bytes=64, rate_pps=20_000.0
+    )
+    plain = msgspec.structs.replace(plain, workload=workload)
+    parameters = {**plain.policy.parameters, "xbzrle-cache-size": 1 << 30}
+    policy = Policy(technique="xbzrle", parameters=parameters)
+    cached = simulate(msgspec.structs.replace(plain, policy=policy), tcg_host).outcome
+    without = simulate(plain, tcg_host).outcome
+    assert cached.xbzrle_pages is not None
+    assert cached.xbzrle_pages > 10_000
+    assert cached.verdict == "completed"
+    assert without.verdict == "never" or without.bytes_sent > cached.bytes_sent

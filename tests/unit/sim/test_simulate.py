@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from migmodel.analysis.predict import predict
 from migmodel.errors import InputError
 from migmodel.physics import wire
+from migmodel.physics.versions import behaviour
 from migmodel.records import Guest, Limits, Policy, Scenario, Workload
 from migmodel.sim.simulate import draw_host, simulate
 from migmodel.units import GIB, MIB, PAGE_BYTES
@@ -133,6 +137,52 @@ def test_periodic_sync_makes_the_throttle_come_sooner(tcg_host):
     slow = {"ram": 2 * GIB, "ws": 2 * GIB, "max_time": 120.0}
     old = simulate(scenario("autoconverge", version="9.1", **slow), tcg_host).outcome
     new = simulate(scenario("autoconverge", version="9.2", **slow), tcg_host).outcome
+    assert new.peak_throttle_percent > old.peak_throttle_percent
+
+
+def _syncs(trace):
+    return [
+        (time, count)
+        for time, count, before in zip(
+            trace.progress.time_s,
+            trace.progress.dirty_sync_count,
+            [1, *trace.progress.dirty_sync_count],
+            strict=False,
+        )
+        if count > before
+    ]
+
+
+@pytest.mark.parametrize("sync", ["watched", "aside"])
+def test_unmerged_background_syncs_come_every_six_seconds(tcg_host, sync):
+    """A look every second, and more than 5 s since the last."""
+    long = scenario("autoconverge", ram=2 * GIB, ws=2 * GIB, max_time=120.0)
+    rules = replace(behaviour((9, 1)), background_sync=sync)
+    trace = simulate(long, tcg_host, rules=rules)
+    times = [time for time, _ in _syncs(trace)]
+    gaps = [b - a for a, b in pairwise(times)]
+    assert sum(5.9 < gap < 6.2 for gap in gaps) >= 3
+    assert max(gaps[:4]) < 6.2
+
+
+def test_a_sync_aside_makes_no_pass_longer(tcg_host):
+    """What it finds waits for the end of the pass: nothing is sent twice in one."""
+    long = scenario("autoconverge", ram=2 * GIB, ws=2 * GIB, max_time=120.0)
+
+    def first_passes(sync):
+        rules = replace(behaviour((9, 1)), background_sync=sync)
+        trace = simulate(long, tcg_host, rules=rules)
+        return [it.end_s - it.start_s for it in trace.rounds[:2]]
+
+    assert first_passes("aside") == pytest.approx(first_passes("none"), rel=0.1)
+    assert len(first_passes("watched")) == 1  # pages are set again behind the cursor
+
+
+def test_a_ratio_that_does_not_fall_steps_sooner(tcg_host):
+    long = scenario("autoconverge", ram=2 * GIB, ws=2 * GIB, max_time=90.0)
+    plain = replace(behaviour((9, 1)), background_sync="watched")
+    eager = replace(plain, steps_on_ratio=True)
+    old, new = (simulate(long, tcg_host, rules=it).outcome for it in (plain, eager))
     assert new.peak_throttle_percent > old.peak_throttle_percent
 
 

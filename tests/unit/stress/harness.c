@@ -32,14 +32,16 @@ _Noreturn void platform_stop(void)
 
 int main(int argc, char **argv)
 {
-    void *room;
+    uint64_t filled;
+    char *room;
 
     wanted = atoi(argv[2]);
     dump = fopen(argv[3], "wb");
     corrupt = argc > 4;
     workload_configure(&set, argv[1]);
-    room = aligned_alloc(PAGE_BYTES, set.ws_bytes + set.still_bytes);
-    workload_announce("test", &set, room, (char *)room + set.ws_bytes, 0);
+    filled = set.ws_bytes + set.still_bytes;
+    room = aligned_alloc(PAGE_BYTES, filled + workload_count_bytes(&set));
+    workload_announce("test", &set, room, room + set.ws_bytes, room + filled, 0);
     memory = room;
     workload_thread(0);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 import zlib
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_lines_come_in_order_and_add_up(harness: Path) -> None:
     assert lines[0].text == (
         f"version=1 kind=test cpus=1 ws_bytes={PAGES * PAGE_BYTES} rate_pps=0 "
         "touch=sweep content=random report_ms=50 page_bytes=4096 base=0 seed=7 "
-        "still_bytes=0 repeat_bytes=0 delta_bytes=0"
+        "still_bytes=0 repeat_bytes=0 delta_bytes=0 pattern=sweep"
     )
     units = [{k: int(v) for k, v in line.fields.items()} for line in lines[2:]]
     for before, after in itertools.pairwise(units):
@@ -174,14 +175,17 @@ def test_still_memory_is_filled_and_left_alone(harness: Path) -> None:
     assert len(zlib.compress(still[0], 9)) > 3 * PAGE_BYTES
 
 
+@pytest.mark.parametrize("pattern", ["sweep", "random"])
 @pytest.mark.parametrize("touch", ["sweep", "study", "page", "read"])
 @pytest.mark.parametrize("content", ["random", "text repeat=48", "zero", "delta"])
 def test_a_lost_write_is_found_and_counts_once(
-    harness: Path, touch: str, content: str
+    harness: Path, pattern: str, touch: str, content: str
 ) -> None:
     if content in ("zero", "delta"):
         touch = touch.replace("page", "sweep")
-    settings = f"{SETTINGS} touch={touch} content={content}"
+    if pattern == "random":
+        touch = touch.replace("study", "sweep")
+    settings = f"{SETTINGS} touch={touch} pattern={pattern} content={content}"
     settings += " delta=16" * (content == "delta")
     lines, _ = _run(harness, settings, 10, "corrupt")
     bad = [int(line.fields["bad"]) for line in lines if line.kind == "unit"]
@@ -200,9 +204,48 @@ def test_a_paced_thread_keeps_its_rate(harness: Path) -> None:
     )
 
 
+def test_random_touches_miss_pages_as_chance_does(harness: Path) -> None:
+    pages, rate = 4096, 8000
+    settings = f"ws={pages * PAGE_BYTES} report_ms=50 mhz=1000.5 rate={rate}"
+    lines, memories = _run(harness, f"{settings} pattern=random touch=page", 8)
+    first, last = (_pages(memory) for memory in (memories[0], memories[-1]))
+    changed = [before != after for before, after in zip(first, last, strict=True)]
+    touches = sum(int(line.fields["pages"]) for line in lines[2:])
+    expected = -math.expm1(-touches / pages)
+    spread = math.sqrt(expected * (1 - expected) / pages)
+    assert sum(changed) / pages == pytest.approx(expected, abs=5 * spread)
+    # and all over the share: no part is left out or preferred
+    for part in range(4):
+        some = changed[part * pages // 4 : (part + 1) * pages // 4]
+        assert sum(some) / len(some) == pytest.approx(expected, abs=10 * spread)
+
+
+@pytest.mark.parametrize("content", ["random", "text repeat=32", "delta delta=24"])
+def test_random_touches_keep_the_content(harness: Path, content: str) -> None:
+    settings = f"{SETTINGS} pattern=random rate=100 content={content}"
+    lines, (first, *_, last) = _run(harness, settings, 12)
+    assert int(lines[-1].fields["bad"]) == 0
+    changed = {
+        tuple(at for at in range(PAGE_BYTES) if before[at] != after[at])
+        for before, after in zip(_pages(first), _pages(last), strict=True)
+    } - {()}
+    if content.startswith("delta"):
+        assert changed == {tuple(range(24))}
+    else:
+        assert all(len(places) > 0.99 * PAGE_BYTES for places in changed)
+    if content.startswith("text"):
+        for page in _pages(last):
+            starts = {page[at : at + 32] for at in range(0, PAGE_BYTES, 64)}
+            assert len(starts) == 1
+    else:
+        assert all(len(zlib.compress(page, 9)) > PAGE_BYTES for page in _pages(last))
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
+        ("ws=4096 pattern=any", "pattern is sweep or random"),
+        ("ws=4096 pattern=random touch=study", "touch=study sweeps"),
         ("rate=1", "ws is a multiple of 4096"),
         ("ws=4095", "ws is a multiple of 4096"),
         ("ws=4096 cpus=2", "at least a page a vCPU"),

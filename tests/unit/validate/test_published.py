@@ -6,12 +6,15 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from migmodel.analysis.profiles import load_profile
 from migmodel.cli.main import run
 from migmodel.errors import RecordError
+from migmodel.sim.simulate import draw_host, simulate
 from migmodel.validate.gudkov import gudkov_cells
+from migmodel.validate.preempt import preempt_cases
 from migmodel.validate.reproduction import Reproduction, reproduce_table
 from migmodel.validate.tables import Table, load_tables, read_table
 
@@ -61,7 +64,7 @@ def test_original_auto_converge_of_2024_is_predicted(hyman: Reproduction) -> Non
 def test_constants_are_few_and_within_their_bounds(hyman: Reproduction) -> None:
     fit = hyman.table.about.fit
     assert fit is not None
-    assert len(hyman.fitted) == 2
+    assert len(hyman.fitted) == 1
     for name, value in hyman.fitted.items():
         low, high = fit.constants[name]
         assert low <= value <= high * 1.001
@@ -71,6 +74,8 @@ def test_constants_are_few_and_within_their_bounds(hyman: Reproduction) -> None:
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
+        ("hyman_autoconverge_2024", 7),
+        ("hyman_autoconverge_v2_2024", 4),
         ("wu_dirtyring_virsh_2022", 4),
         ("dirtylimit_v4_2023", 8),
         ("iaa_v8_2024", 12),
@@ -85,14 +90,38 @@ def test_what_is_reached_stays_reached(name: str, rows: int) -> None:
     assert error <= TABLES[name].about.target["total_time_s"]
 
 
+def test_a_light_loads_throttle_is_left_to_chance(hyman: Reproduction) -> None:
+    """Identical runs ended at 99, 60 and 0 %: so do the draws, by the link's spread."""
+    (row,) = [it for it in hyman.rows if it.case.name == "150 MB, original"]
+    assert row.case.scenario is not None
+    peaks = {
+        simulate(
+            row.case.scenario, draw_host(hyman.profile, rng), detailed=False
+        ).outcome.peak_throttle_percent
+        for rng in np.random.default_rng(1).spawn(12)
+    }
+    assert len(peaks) >= 3
+    assert min(peaks) <= 30
+    assert max(peaks) >= 60
+
+
+def test_random_faults_with_and_without_preempt() -> None:
+    cases = list(preempt_cases(load_profile("kvm-generic")))
+    assert len(cases) == 6
+    known = [case for case in cases if case.name != "4K/16thr, preempt"]
+    assert all(1 / 1.5 < case.factor < 1.5 for case in known)
+    assert all(case.distance_buckets < 1 for case in known)
+    assert all(sum(case.measured) > 1000 for case in known)
+
+
 def test_links_and_cpus_bind_where_they_did() -> None:
     found = reproduce_table(TABLES["iaa_v8_2024"])
     times = {row.case.name: row.best("total_time_s") or 0.0 for row in found.rows}
     # zstd is bound by its threads: twice the channels, half the time
     few, many = (times[f"100G, zstd, {n} channels"] for n in (4, 8))
     assert few / many == pytest.approx(2, rel=0.1)
-    # without it, and with IAA at 1 GB/s, the link binds
-    for name in ("100G, none", "1G, none", "1G, qpl-iaa"):
+    # without it, and with IAA at 1 GB/s, the link binds; at 100G the migration thread
+    for name in ("100G, none", "100G, qpl-iaa", "1G, none", "1G, qpl-iaa"):
         few, many = (times[f"{name}, {n} channels"] for n in (4, 8))
         assert few / many == pytest.approx(1, rel=0.05)
 
@@ -119,6 +148,7 @@ def copied(folder: Path, *changes: tuple[str, str]) -> Path:
         ('mem_stress = ["3G"]', 'mem_stress = ["3G", "1G"]', "at most a third"),
         ('column = "avg_total_ms"', 'column = "nothing"', "no column nothing"),
         ("title =", "titel =", "no description"),
+        ("bitmap = {}", "bitmap = { rules = { hits = 9 } }", "no rule hits"),
     ],
 )
 def test_what_breaks_the_rules_is_refused(
