@@ -119,7 +119,7 @@ class Push:
         pages *= share
         if machine.touch_rate_pps() > front:
             requests = pages / self._request_pages
-            self._note_following(requests, rate)
+            self._note_following(requests, rate, len(fronts))
             standing = 1 - front / machine.touch_rate_pps()
             self.stall_s += seconds * share * standing
         else:
@@ -173,7 +173,7 @@ class Push:
         else:
             windows = seconds / wire.WINDOW_S
             requests = pages * share / self._request_pages
-            self._note_following(requests, burst_pps)
+            self._note_following(requests, burst_pps, len(fronts))
             requests += self._note_waits(windows, burst_s, len(fronts))
             standing = 1 - front / machine.touch_rate_pps()
             self.stall_s += seconds * standing
@@ -256,7 +256,7 @@ class Push:
         self._migration.stream.source_cpu_s += windows * wait_s
         return windows * fronts
 
-    def _note_following(self, requests: float, rate: float) -> None:
+    def _note_following(self, requests: float, rate: float, fronts: int) -> None:
         """Requests of threads that run into the stream's own front.
 
         Most wait for a page that has come with its batch and is about to be placed; the

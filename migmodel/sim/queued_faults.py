@@ -26,22 +26,20 @@ class QueuedPush(Push):
         super().__init__(migration)
         self._shares_thread = migration.settings.rules.preempt_shares_thread
 
-    def _note_following(
-        self, requests: float, rate: float, seconds: float, fronts: int
-    ) -> None:
+    def _note_following(self, requests: float, rate: float, fronts: int) -> None:
         """Beside the faults at its front: the calls that brought it there (Eq P12)."""
-        queued = self._queued_pages(rate, self._limit()[0])
+        queued = self._queued_pages(rate, self._limit()[0] / wire.WINDOW_S)
         one = fronts < 2 or queued < fronts * wire.FLUSH_PAGES
         beside = self._preempts and not self._shares_thread
         if one or beside or self._host_pages > 1:
             # What is under way is one call's.
-            super()._note_following(requests, rate, seconds, fronts)
+            super()._note_following(requests, rate, fronts)
             return
         waits_s = self._stall_s + queued / rate
         calls = requests * self._request_pages / run_pages(rate, waits_s, fronts)
         self.latencies.add(calls, waits_s, self._stall_s)
         if not self._preempts:
-            super()._note_following(requests, rate, seconds, fronts)
+            super()._note_following(requests, rate, fronts)
             self.requests += calls
             return
         # The page itself comes at once; the run behind it comes, queued, in the bulk.
@@ -50,7 +48,6 @@ class QueuedPush(Push):
             requests, 0.5 / rate + self._migration.host["postcopy_page_s"]
         )
         self.requests += 2 * calls
-        self.stall_s += seconds * (1 - self._front_share(rate, fronts))
 
     def _free(self) -> Pipeline:
         stream = self._migration.stream
@@ -82,7 +79,8 @@ class RandomPush(QueuedPush):
         """Send a part of what is missing while the threads fault wherever they are."""
         migration = self._migration
         machine, memory = migration.machine, migration.memory
-        limit_pps, most = self._limit()
+        window_pages, most = self._limit()
+        limit_pps = window_pages / wire.WINDOW_S
         pipeline = migration.stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
         rate = machine.set_stream(pipeline)
         missing = sum(self._missing[vcpu] for vcpu in fronts)
@@ -99,7 +97,7 @@ class RandomPush(QueuedPush):
         rate = machine.set_stream(pipeline)
         faults = len(fronts) * walk * hit
         asked = faults * (1 - on_its_way) * self._host_pages
-        # Requests are answered whatever the limit; the stream adds what it leaves.
+        # With preempt requests are answered whatever the limit (Eq P2).
         total = rate + asked if self._preempts else max(rate, asked)
         of_share = 1.0 if self._jumps else missing / memory.pending_pages
         going = asked + (total - asked) * of_share
@@ -140,8 +138,15 @@ class RandomPush(QueuedPush):
                     between_s + asked_s,
                 )
         elif limit_pps <= rate * (1 + 1e-6):
-            # The stream rests between bursts, and is flushed for the request.
+            # Within a window's burst it is answered, after that by the next one's.
             asked_s = stall_s + unit / free.free_rate_pps
+            burst_s = min(limit_pps * wire.WINDOW_S / free.free_rate_pps, wire.WINDOW_S)
+            rest_s = wire.WINDOW_S - burst_s
+            if between_s > wire.WINDOW_S:
+                blocked, blocked_s = rest_s / wire.WINDOW_S, rest_s / 2
+            else:
+                blocked = 1 / (1 + burst_s / (between_s + asked_s))
+                blocked_s = rest_s
         else:
             # Behind half of what is being put together and all that the sockets hold.
             together = max(wire.FLUSH_PAGES, unit)
