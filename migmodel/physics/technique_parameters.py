@@ -63,11 +63,17 @@ TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
         "time to drain all channels and begin again", 0, 1e-1, 5e-4
     ),
     "compress_page_s": ParameterSpec(
-        "CPU time of the migration thread to hand a page to a compression thread and "
-        "send what it made",
+        "CPU time of either thread when the migration thread hands a page to one that "
+        "compresses",
         1e-8,
         1e-3,
-        3e-6,
+        3.2e-6,
+    ),
+    "compress_block_s": ParameterSpec(
+        "what zlib takes longer for a page of text alone, with a block of its own",
+        1e-9,
+        1e-3,
+        2e-5,
     ),
     "compress_page_bytes": ParameterSpec(
         "what a page compressed alone takes beside its matches and random bytes",
