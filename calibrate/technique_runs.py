@@ -67,6 +67,7 @@ MULTIFD = (
         "two channels without a limit, over pages that the destination has",
         ("multifd_queue_s", "multifd_page_source_s", "multifd_packet_s"),
         share=0.6,
+        touch="page",  # so quick that no pass ends it, however few CPUs are left to it
         downtime_ms=1,
         technique="multifd",
         max_time_s=3.0,
@@ -77,6 +78,7 @@ MULTIFD = (
         "one channel without a limit, over pages that the destination has",
         ("multifd_page_source_s", "multifd_packet_s"),
         share=0.6,
+        touch="page",  # so quick that no pass ends it, however few CPUs are left to it
         downtime_ms=1,
         technique="multifd",
         parameters=(("multifd-channels", 1),),
