@@ -67,23 +67,25 @@ MULTIFD = (
         "two channels without a limit, over pages that the destination has",
         ("multifd_queue_s", "multifd_page_source_s", "multifd_packet_s"),
         share=0.6,
-        touch="page",  # so quick that no pass ends it, however few CPUs are left to it
+        touch="page",  # quick enough to rewrite all of it in a pass
         downtime_ms=1,
-        technique="multifd",
-        max_time_s=3.0,
-        expected_s=3.0,
+        technique="pause",
+        after=4,
+        capabilities=("multifd",),
+        expected_s=1.5,
     ),
     Recipe(
         "multifd-single",
         "one channel without a limit, over pages that the destination has",
         ("multifd_page_source_s", "multifd_packet_s"),
         share=0.6,
-        touch="page",  # so quick that no pass ends it, however few CPUs are left to it
+        touch="page",  # quick enough to rewrite all of it in a pass
         downtime_ms=1,
-        technique="multifd",
+        technique="pause",
+        after=4,
+        capabilities=("multifd",),
         parameters=(("multifd-channels", 1),),
-        max_time_s=3.0,
-        expected_s=3.0,
+        expected_s=1.5,
     ),
 )
 XBZRLE = (
