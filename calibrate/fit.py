@@ -181,6 +181,8 @@ def refine(
     observations: Sequence[Observation],
     free: Sequence[str],
     on_step: Callable[[int], None] = lambda _: None,
+    *,
+    local: Sequence[str] = (),
 ) -> Fit:
     """Fit more parameters to more observations; what is fitted already stays.
 
@@ -195,23 +197,38 @@ def refine(
         Names of the parameters to fit, none of them fitted before.
     on_step : callable
         Told the number of evaluations so far.
+    local : sequence of str
+        Fitted parameters that may have had another value while these runs were made.
+        They are fitted with the others, and keep their own value in the end.
     """
     start = fit.profile
     values = with_defaults({name: it.value for name, it in start.parameters.items()})
     missing = {name: values[name] for name in free if name not in start.parameters}
     own = fit_profile(
-        with_values(start, missing), observations, free, on_step, steps=REFINING_STEPS
+        with_values(start, missing),
+        observations,
+        [*free, *local],
+        on_step,
+        steps=REFINING_STEPS,
     )
     import msgspec
 
+    kept = {name: start.parameters[name] for name in local}
+    correlation = {
+        name: {other: it for other, it in row.items() if other not in kept}
+        for name, row in own.profile.correlation.items()
+        if name not in kept
+    }
     profile = msgspec.structs.replace(
-        own.profile, correlation={**start.correlation, **own.profile.correlation}
+        own.profile,
+        parameters={**own.profile.parameters, **kept},
+        correlation={**start.correlation, **correlation},
     )
     residuals = fit.residuals + own.residuals
     fitted = sum(it.stderr is not None for it in profile.parameters.values())
     return Fit(
         profile,
-        fit.badly_determined + own.badly_determined,
+        fit.badly_determined + [it for it in own.badly_determined if it not in local],
         residuals,
         _reduced_chi_square(residuals, fitted),
     )

@@ -64,24 +64,28 @@ MULTIFD = (
     ),
     Recipe(
         "multifd-free",
-        "two channels without a limit",
+        "two channels without a limit, over pages that the destination has",
         ("multifd_queue_s", "multifd_page_source_s", "multifd_packet_s"),
-        share=0.8,
-        downtime_ms=20,
-        technique="multifd",
-        rate_pps=COLD_PPS,
-        expected_s=3.0,
+        share=0.6,
+        touch="page",  # quick enough to rewrite all of it in a pass
+        downtime_ms=1,
+        technique="pause",
+        after=4,
+        capabilities=("multifd",),
+        expected_s=1.5,
     ),
     Recipe(
         "multifd-single",
-        "one channel without a limit",
+        "one channel without a limit, over pages that the destination has",
         ("multifd_page_source_s", "multifd_packet_s"),
-        share=0.8,
-        downtime_ms=20,
-        technique="multifd",
-        rate_pps=COLD_PPS,
+        share=0.6,
+        touch="page",  # quick enough to rewrite all of it in a pass
+        downtime_ms=1,
+        technique="pause",
+        after=4,
+        capabilities=("multifd",),
         parameters=(("multifd-channels", 1),),
-        expected_s=3.0,
+        expected_s=1.5,
     ),
 )
 XBZRLE = (
@@ -129,7 +133,10 @@ COMPRESS = tuple(
     Recipe(
         f"compress-{stands_for}",
         f"multi-thread compression of {content} content, page by page",
-        ("compress_page_s", "compress_page_bytes"),
+        (
+            *("compress_page_s", "compress_page_bytes"),
+            *(["compress_block_s"] if repeats else []),
+        ),
         share=0.13,
         touch="read",
         content=content,

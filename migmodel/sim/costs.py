@@ -5,7 +5,7 @@ Equations W1 to W9 of docs/model.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migmodel.physics import multifd, wire
 from migmodel.physics.codecs import FLUSH_BYTES, CodecCost, codec_cost
@@ -245,9 +245,19 @@ class Costs:
         )
 
     def _compress_costs(self) -> dict[int, PageCost]:
-        """Each page alone through zlib, by threads that the migration thread feeds."""
+        """Each page alone through zlib, by threads that the migration thread feeds.
+
+        These look for zero pages too (ram.c, do_compress_ram_page), so that each of
+        them is handed over as well. A hand-over is a lock and a wake-up on either side,
+        taken to cost both alike.
+        """
         host, settings = self._host, self._settings
-        plain = self._plain[PageKind.NORMAL]
+        plain, zero = self._plain[PageKind.NORMAL], self._plain[PageKind.ZERO]
+        handover_s = host["compress_page_s"]
+        # With postcopy-ram every page is waited for: one thread at a time.
+        serial = settings.has("postcopy-ram")
+        count = 1 if serial else settings.number("compress-threads")
+        decoders = 1 if serial else settings.number("decompress-threads")
 
         def cost(repeated: float, *, fresh: bool) -> PageCost:
             level = settings.number("compress-level")
@@ -255,20 +265,19 @@ class Costs:
             size = codec.page_bytes + host["compress_page_bytes"]
             wire_bytes = min(size, PAGE_BYTES + 16) + wire.COMPRESSED_HEADER_BYTES
             share = wire_bytes / wire.NORMAL_PAGE_BYTES
+            encode_s = handover_s + codec.encode_s
+            if repeated:
+                encode_s += host["compress_block_s"]
             decode_s = codec.decode_s + (host["fresh_page_s"] if fresh else 0.0)
-            # With postcopy-ram every page is waited for: one thread at a time.
-            serial = settings.has("postcopy-ram")
-            count = 1 if serial else settings.number("compress-threads")
-            decoders = 1 if serial else settings.number("decompress-threads")
             flush_pages = max(wire.BUFFER_BYTES / wire_bytes, 1.0)
             return PageCost(
                 wire_bytes,
                 wire_bytes,
                 flush_pages if settings.rules.counts_at_flush else 1,
                 flush_pages,
-                host["compress_page_s"] + plain.source_s * share,
+                handover_s + plain.source_s * share,
                 plain.destination_s * share,
-                Channels(count, decoders, codec.encode_s, decode_s),
+                Channels(count, decoders, encode_s, decode_s),
                 encoded=True,
             )
 
@@ -276,4 +285,9 @@ class Costs:
         return {
             int(PageKind.NORMAL): cost(repeated, fresh=False),
             int(PageKind.FRESH): cost(repeated, fresh=True),
+            int(PageKind.ZERO): replace(
+                zero,
+                source_s=handover_s,
+                channels=Channels(count, 1, handover_s + zero.source_s, 0.0),
+            ),
         }

@@ -100,6 +100,12 @@ class Migration:
     @property
     def socket_buffer_bytes(self) -> float:
         """What the sockets of one connection hold."""
+        queue = self.stream.queue
+        if queue is not None:
+            # An unlimited stream has filled it again by the time that somebody waits.
+            limit = self.settings.number("max-postcopy-bandwidth")
+            limited = 0 < limit < self.stream.link_bytes_per_s
+            return 0.0 if limited else queue.capacity_bytes
         given = self.scenario.link.socket_buffer_bytes
         return self.host["socket_buffer_bytes"] if given is None else given
 

@@ -14,6 +14,7 @@ from migmodel.physics.cpu import Pipeline
 from migmodel.records import Link, Scenario
 from migmodel.sim.costs import Costs, PageCost
 from migmodel.sim.host import Host
+from migmodel.sim.link_queue import LinkQueue
 from migmodel.sim.machine import Machine
 from migmodel.sim.memory import PageKind
 from migmodel.sim.plan import EPSILON, Plan
@@ -27,7 +28,7 @@ _SYNCS_A_SCAN = 24
 _MOST_CALLS_A_SYNC = 10  # where the throttle is judged by the second
 
 
-def link_bytes_per_s(link: Link, host: Host) -> float:
+def link_bytes_per_s(link: Link, host: Host, connections: int = 1) -> float:
     """What the link carries for the stream: RAM's bytes, without headers [bytes/s].
 
     One TCP connection has at most its buffers in flight a round trip; Linux lets these
@@ -38,9 +39,13 @@ def link_bytes_per_s(link: Link, host: Host) -> float:
     if link.transport == "tcp" and given is not None:
         rate *= wire.TCP_SHARE
     if link.transport == "tcp" and link.rtt_s > 0:
-        buffer_bytes = link.socket_buffer_bytes or wire.TCP_BUFFER_BYTES
-        rate = min(rate, buffer_bytes / link.rtt_s)
+        rate = min(rate, connections * tcp_buffer_bytes(link) / link.rtt_s)
     return min(rate, host["link_bytes_per_s"])
+
+
+def tcp_buffer_bytes(link: Link) -> float:
+    """What a TCP connection's send buffer grows to [bytes]."""
+    return link.socket_buffer_bytes or wire.TCP_BUFFER_BYTES
 
 
 class Stream:
@@ -56,6 +61,9 @@ class Stream:
         As of the last window that closed; 0 before.
     plan : Plan or None
         What is under way.
+    queue : LinkQueue or None
+        What the sockets hold, where a link of its own drains them; None: a socket on
+        one host, which holds about a flush.
     """
 
     def __init__(
@@ -72,7 +80,18 @@ class Stream:
         self._settings = settings
         self.costs = Costs(scenario, host, settings)
         self.tally = Tally()
-        self.link_bytes_per_s = link_bytes_per_s(scenario.link, host)
+        connections = 1
+        if settings.has("multifd"):
+            connections = settings.number("multifd-channels")
+        link = scenario.link
+        self.link_bytes_per_s = link_bytes_per_s(link, host, connections)
+        self.queue: LinkQueue | None = None
+        shaped = link.bandwidth_bytes_per_s is not None or not host.same_host
+        if link.transport == "tcp" and shaped:
+            # What is on the way lies in the send buffer too, but waits for nobody.
+            on_the_way = self.link_bytes_per_s * link.rtt_s
+            buffers = connections * tcp_buffer_bytes(link)
+            self.queue = LinkQueue(max(buffers - on_the_way, 0.0), host.noise.phase())
         rules = settings.rules
         self.syncs_each_iterate = rules.syncs_each_iterate and settings.has(
             "postcopy-ram"
@@ -81,6 +100,7 @@ class Stream:
         self._unlimited = (
             scenario.link.transport == "rdma" and not rules.rdma_is_limited
         )
+        self._rtt_s = link.rtt_s
         self._window_start_s = 0.0
         self._window_bytes = 0.0
         self._window_pages = 0.0  # other than zero pages
@@ -91,8 +111,17 @@ class Stream:
         """Bytes of a page of this kind, as QEMU counts them."""
         return self.costs[kind].counted_bytes
 
-    def pipeline(self, kind: int, page_rate_limit: float = UNLIMITED_PPS) -> Pipeline:
-        """CPU costs of the page stream, and the pages/s that are asked for."""
+    def pipeline(
+        self,
+        kind: int,
+        page_rate_limit: float = UNLIMITED_PPS,
+        *,
+        swallowed: bool = False,
+    ) -> Pipeline:
+        """CPU costs of the page stream, and the pages/s that are asked for.
+
+        `swallowed`: the link's queue takes it all, as fast as it comes.
+        """
         host = self._host
         cost = self.costs[kind]
         source_s, destination_s = cost.source_s, cost.destination_s
@@ -108,14 +137,53 @@ class Stream:
                 source_s=channels.source_s * slower,
                 destination_s=channels.destination_s * slower,
             )
+        overlap = host["pipeline_overlap"]
+        if self.queue is not None:
+            # So much lies between the two ends that neither waits for the other.
+            overlap, flush_s = 1.0, 0.0
+            if channels is not None and channels.overlap is not None:
+                channels = replace(channels, overlap=1.0, handoff_s=0.0)
+        if not swallowed:
+            link_pps = self.link_bytes_per_s / cost.wire_bytes
+            page_rate_limit = min(link_pps, page_rate_limit)
         return Pipeline(
             source_s,
             destination_s,
-            min(self.link_bytes_per_s / cost.wire_bytes, page_rate_limit),
-            host["pipeline_overlap"],
+            page_rate_limit,
+            overlap,
             flush_s / cost.flush_pages,
             channels,
         )
+
+    def swallowing(self, now_s: float, kind: int) -> tuple[float, float]:
+        """Pages/s that go into the link's queue until it is full, and how long [s].
+
+        The time is 0 where there is none, where it is full, and where the CPUs are no
+        faster than the link, so that it never fills.
+        """
+        queue = self.queue
+        if queue is None:
+            return 0.0, 0.0
+        queue.advance(now_s, 0.0, self.link_bytes_per_s)
+        rate = self._machine.set_stream(self.pipeline(kind, swallowed=True))
+        rate *= self._draining(self.costs[kind])
+        bytes_per_s = rate * self.costs[kind].wire_bytes
+        seconds = queue.fills_in_s(bytes_per_s, self.link_bytes_per_s)
+        return rate, seconds if seconds < float("inf") else 0.0
+
+    def enter_queue(self, now_s: float, pages: float, kind: int) -> None:
+        """Pages that went into the link's sockets by now."""
+        if self.queue is not None:
+            entered = pages * self.costs[kind].wire_bytes
+            self.queue.advance(now_s, entered, self.link_bytes_per_s)
+
+    def queue_s(self, now_s: float, more_bytes: float) -> float:
+        """Until the destination has all that was sent, and so many bytes more [s]."""
+        if self.queue is None:
+            return 0.0
+        self.queue.advance(now_s, 0.0, self.link_bytes_per_s)
+        held = self.queue.held_bytes + more_bytes
+        return held / self.link_bytes_per_s + self._rtt_s / 2
 
     def postcopy_pipeline(
         self, page_rate_limit: float, huge_pages: bool = False
@@ -170,14 +238,22 @@ class Stream:
         # A stream kept below its fair share gets a CPU when it wants it.
         burst = self.pipeline(kind).free_rate_pps if limited else contended
         burst *= self._draining(cost)
+        most_s, swallowing = call_end_s - now_s, False
+        if not limited:
+            swallowed, fills_s = self.swallowing(now_s, kind)
+            swallowing = fills_s > 0
+            if swallowing:
+                burst, most_s = swallowed, min(most_s, fills_s)
+            else:
+                self._machine.set_stream(self.pipeline(kind, asked))
 
         def plan(turns: int, turn_s: float, pages: float, ends_call: bool) -> Plan:
             turn_s = max(turn_s, EPSILON)
             self.iterates = turns
             return Plan(now_s, turns, turn_s, pages, burst, kind, ends_call, limited)
 
-        call_begins = call_end_s - now_s >= wire.ITERATE_S - EPSILON
-        by_time = burst * max(call_end_s - now_s, 0.0)
+        call_begins = most_s >= wire.ITERATE_S - EPSILON
+        by_time = burst * max(most_s, 0.0)
         if limited and left <= min(run_pages, by_time):
             # The budget will be used up: sleep then until the window closes.
             fresh = now_s - self._window_start_s < EPSILON and not self._window_bytes
@@ -187,7 +263,7 @@ class Stream:
                     return plan(turns, window_s, budget, True)
             end_s = max(self._window_start_s + window_s, now_s + left / burst)
             return plan(1, end_s - now_s, left, True)
-        if not limited and call_begins:
+        if not limited and call_begins and not swallowing:
             pages = burst * wire.ITERATE_S
             turns = self._alike(run_pages, pages, burst * size)
             if turns > 1:
@@ -195,7 +271,8 @@ class Stream:
                 many.turns_a_window = 2
                 return many
         pages = min(run_pages, by_time)
-        return plan(1, pages / burst, pages, pages < run_pages)
+        ends_call = pages < run_pages and most_s >= call_end_s - now_s
+        return plan(1, pages / burst, pages, ends_call)
 
     def _draining(self, cost: PageCost) -> float:
         """Share of the time that channels drained after each iterate call leave."""
@@ -226,6 +303,7 @@ class Stream:
         if plan is None:
             return
         pages = plan.pages_at(now_s)
+        self.enter_queue(now_s, pages - plan.done_pages, plan.kind)
         self.charge(pages - plan.done_pages, plan.kind, self.pipeline(plan.kind))
         self._window_bytes += (pages - plan.done_pages) * self.page_bytes(plan.kind)
         if plan.kind != _ZERO:

@@ -51,9 +51,12 @@ def complete(migration: Migration) -> Process:
     sending_s = env.now
     while memory.pending_pages > 0:
         pages, kind = memory.next_run()
-        pipeline = stream.pipeline(kind)
+        rate, seconds = stream.swallowing(env.now, kind)
+        pages = min(pages, rate * seconds) if seconds else pages
+        pipeline = stream.pipeline(kind, swallowed=seconds > 0)
         rate = migration.machine.set_stream(pipeline)
         yield from migration.hold(pages / rate)
+        stream.enter_queue(env.now, pages, kind)
         stream.charge(pages, kind, pipeline)
         rest_bytes += pages * stream.page_bytes(kind)
     migration.machine.set_stream(None)
@@ -61,11 +64,13 @@ def complete(migration: Migration) -> Process:
     migration.note_pass()
     last_byte_s = env.now
     sending_s = last_byte_s - sending_s
+    # The device state comes behind all that is on its way.
+    yield from migration.hold(stream.queue_s(env.now, host["device_state_bytes"]))
     yield from migration.hold(host["switch_s"])
     migration.stream.sent_bytes += host["device_state_bytes"]
     # Without a return path the source is done when its socket has taken the last byte.
     buffered_s = 0.0
-    if rest_bytes:
+    if rest_bytes and stream.queue is None:
         share = min(migration.socket_buffer_bytes / rest_bytes, 1.0)
         buffered_s = sending_s * share
     done_s = last_byte_s - buffered_s + host["device_save_s"]
@@ -120,6 +125,7 @@ def run_postcopy(migration: Migration) -> Process:
     )
     migration.downtime_reported_s = env.now - began_s
     migration.stream.sent_bytes += host["device_state_bytes"]
+    yield from migration.hold(stream.queue_s(env.now, host["device_state_bytes"]))
     yield from migration.hold(host["postcopy_switch_s"])
     yield from _resume(migration, False)
     migration.status = "postcopy-active"

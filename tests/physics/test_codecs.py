@@ -42,6 +42,33 @@ def test_between_two_levels_time_lies_between_theirs():
     assert times[2] == pytest.approx(VALUES["zlib_6_text_s"])
 
 
+@pytest.mark.parametrize(
+    ("level", "text_us"), [(2, 8.1), (6, 39.6), (13, 396), (16, 728)]
+)
+def test_levels_follow_the_librarys_curve(level, text_us):
+    """A host three times as fast at the fitted levels is so at those between."""
+    values = dict(VALUES)
+    for known, own_us in ((1, 6.57), (3, 17.9), (10, 104.0), (19, 1024.0)):
+        values[f"zstd_{known}_text_s"] = own_us / 3 * 1e-6
+    found = codec_cost(values, "zstd", level, 0.5).encode_s
+    assert found == pytest.approx(text_us / 3 * 1e-6, rel=0.01)
+
+
+def test_what_is_nearly_random_is_no_easier_than_what_repeats():
+    """zstd 1 took 9.3, 8.1, 6.6, 4.2 us a page at these shares, and 2.6 of random."""
+    values = {**VALUES, "zstd_1_random_s": 2.55e-6, "zstd_1_text_s": 6.57e-6}
+    values["zstd_1_zero_s"] = 3.41e-6
+    for share, us in (
+        (0, 2.55),
+        (0.125, 9.28),
+        (0.25, 8.14),
+        (0.5, 6.57),
+        (0.875, 4.2),
+    ):
+        found = codec_cost(values, "zstd", 1, share).encode_s
+        assert found == pytest.approx(us * 1e-6, rel=0.05)
+
+
 def test_level_0_of_zlib_copies():
     stored = codec_cost(VALUES, "zlib", 0, 0.5)
     assert stored.page_bytes == PAGE_BYTES

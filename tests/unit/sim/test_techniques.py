@@ -144,6 +144,17 @@ def test_compression_counts_only_from_8_1_on():
     assert old.total_time_s > 1.2 * new.total_time_s
 
 
+def test_compression_threads_are_handed_zero_pages_too():
+    """4 GiB more of zeros are a million hand-overs more, each on either side."""
+    small, large = (
+        outcome(described("compress", version="7.2", bw=0, rate=1.0, guest=guest))
+        for guest in (Guest(ram_bytes=GIB), Guest(ram_bytes=5 * GIB))
+    )
+    handovers = 2 * 4 * GIB / PAGE_BYTES * TCG["compress_page_s"]
+    assert large.source_cpu_s - small.source_cpu_s > handovers
+    assert large.bytes_sent - small.bytes_sent < 4 * GIB / 400
+
+
 def test_random_pages_compress_to_themselves():
     plain = outcome(described("multifd", rate=100.0))
     packed = outcome(described("multifd-zstd", rate=100.0))
