@@ -256,7 +256,12 @@ class Push:
         self._migration.stream.source_cpu_s += windows * wait_s
         return windows * fronts
 
-    def _note_following(self, requests: float, rate: float, fronts: int) -> None:
+    def _note_following(
+        self,
+        requests: float,
+        rate: float,
+        fronts: int,  # noqa: ARG002, for several threads' own calls
+    ) -> None:
         """Requests of threads that run into the stream's own front.
 
         Most wait for a page that has come with its batch and is about to be placed; the

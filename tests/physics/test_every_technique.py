@@ -88,6 +88,10 @@ def test_a_trace_holds_together(check_trace, scenario):
     trace = simulate(scenario, KVM)
     check_trace(trace, scenario)
     it = trace.outcome
+    no_way_back = scenario.link.transport == "rdma" and scenario.version < (3, 1)
+    if no_way_back and scenario.policy.has("postcopy-ram"):
+        assert it.verdict == "failed"
+        return
     assert it.verdict in ("completed", "cancelled", "never")
     assert it.bytes_sent >= 0
     assert it.source_cpu_s >= 0
