@@ -30,13 +30,11 @@ from migmodel.units import GIB, KIB, MIB, US_PER_S
 
 from .fault_latency import earth_mover_buckets
 
+# tcp(7): tcp_wmem's maximum of 4 MiB at the sender; of tcp_rmem's 6 MiB half holds
+# payload (ip-sysctl, tcp_adv_win_scale 1). Postcopy places a page in 6 us, which is
+# slower than the link, so both are full.
+BUFFER_BYTES = 7 * MIB
 ASSUMED = {
-    # tcp(7): tcp_wmem's maximum of 4 MiB at the sender; of tcp_rmem's 6 MiB half holds
-    # payload (ip-sysctl, tcp_adv_win_scale 1). Postcopy places a page in 6 us, which is
-    # slower than the link, so both are full.
-    "socket_buffer_bytes": Parameter(
-        value=7.0 * MIB, source="tcp(7): 4 MiB to send, half of 6 MiB to receive"
-    ),
     "preempt_fault_s": Parameter(
         value=2e-4, source="as fault_s: the same messages over the same network"
     ),
@@ -108,7 +106,11 @@ def _scenario(kind: str, mode: str) -> Scenario:
         workload=Workload(
             working_set_bytes=(16 if many else 18) * GIB, touch="page", pattern=pattern
         ),
-        link=Link(transport="tcp", bandwidth_bytes_per_s=1.25e9),
+        link=Link(
+            transport="tcp",
+            bandwidth_bytes_per_s=1.25e9,
+            socket_buffer_bytes=BUFFER_BYTES,
+        ),
         policy=Policy(
             technique="postcopy",
             after_passes=1,

@@ -193,7 +193,7 @@ def _markdown(found: Sequence[Reproduction], bundled: bool) -> Iterator[str]:
 def _preempt() -> Iterator[str]:
     from migmodel.analysis.profiles import load_profile
 
-    from .preempt import ASSUMED, preempt_cases
+    from .preempt import ASSUMED, BUFFER_BYTES, preempt_cases
 
     yield ""
     yield "## Post-copy preempt, 2022"
@@ -214,6 +214,11 @@ def _preempt() -> Iterator[str]:
         "QEMU up to 7.2 has one thread that sends both, the page itself comes at once "
         "and the run behind it is queued; the measured waits for these are 4 to 8 ms, "
         "shorter than a queue of what the sockets hold without preempt."
+    )
+    yield ""
+    yield (
+        f"A connection holds {BUFFER_BYTES >> 20} MiB: 4 MiB to send and half of 6 MiB "
+        "to receive, tcp(7)."
     )
     for name, assumed in ASSUMED.items():
         yield ""
