@@ -153,7 +153,7 @@ PREEMPT = (
     Recipe(
         "preempt-page",
         "faults on a channel of their own",
-        ("preempt_fault_s",),
+        ("preempt_fault_s", "request_source_s", "request_destination_s"),
         share=0.6,
         touch="page",
         bandwidth=180_000_000,
@@ -166,7 +166,7 @@ PREEMPT = (
     Recipe(
         "preempt-sweep",
         "the same of a guest that works between its faults",
-        ("preempt_fault_s",),
+        ("preempt_fault_s", "request_source_s", "request_destination_s"),
         share=0.6,
         bandwidth=180_000_000,
         technique="postcopy",

@@ -135,6 +135,20 @@ TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
         1,
         3.4e-5,
     ),
+    "request_source_s": ParameterSpec(
+        "CPU time of the source to read and answer a post-copy request, beside the "
+        "page's own",
+        0,
+        1e-3,
+        1e-5,
+    ),
+    "request_destination_s": ParameterSpec(
+        "CPU time of the destination to see a fault, ask and wake the vCPU, beside the "
+        "page's own",
+        0,
+        1e-3,
+        1e-5,
+    ),
     "fault_jitter_sd": ParameterSpec(
         "spread of the logarithm of fault latencies of one kind", 0, 3, 0.6
     ),

@@ -97,18 +97,6 @@ class Migration:
             return self.sync_count
         return self._passes.count + (self.stop_s is not None)
 
-    @property
-    def socket_buffer_bytes(self) -> float:
-        """What the sockets of one connection hold."""
-        queue = self.stream.queue
-        if queue is not None:
-            # An unlimited stream has filled it again by the time that somebody waits.
-            limit = self.settings.number("max-postcopy-bandwidth")
-            limited = 0 < limit < self.stream.link_bytes_per_s
-            return 0.0 if limited else queue.capacity_bytes
-        given = self.scenario.link.socket_buffer_bytes
-        return self.host["socket_buffer_bytes"] if given is None else given
-
     def note_resume(self) -> None:
         """The guest runs on the destination in post-copy."""
         outage = self.scenario.link.outage

@@ -49,6 +49,7 @@ class Push:
             for vcpu, share in memory.shares.items()
         }
         self.requests = 0.0
+        self._charged_requests = 0.0
         self.latencies = FaultLatencies(host["fault_jitter_sd"])
         self.stall_s = 0.0  # of one thread, in all its faults
         self.began_s = migration.env.now
@@ -239,7 +240,12 @@ class Push:
         migration = self._migration
         migration.machine.advance(migration.env.now)
         migration.machine.follow_stream([], None)
-        migration.stream.charge(pages, kind, pipeline)
+        stream, host = migration.stream, migration.host
+        stream.charge(pages, kind, pipeline)
+        requests = self.requests - self._charged_requests
+        self._charged_requests = self.requests
+        stream.source_cpu_s += requests * host["request_source_s"]
+        stream.destination_cpu_s += requests * host["request_destination_s"]
         migration.sample()
 
     # -- faults --
@@ -285,7 +291,7 @@ class Push:
         migration = self._migration
         buffered = 0.0
         if not self._preempts:
-            buffered = migration.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
+            buffered = migration.stream.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
             buffered += wire.FLUSH_PAGES / 2
         latency_s = (buffered + self._host_pages) / rate + self._stall_s
         self.latencies.add(requests, latency_s)

@@ -63,7 +63,7 @@ class QueuedPush(Push):
         slowest_s = max(free.destination_cpu_s, 1 / free.page_rate_limit)
         if slowest_s <= free.source_cpu_s or limit_pps <= rate * (1 + 1e-6):
             return 0.0
-        return self._migration.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
+        return self._migration.stream.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
 
 
 class RandomPush(QueuedPush):

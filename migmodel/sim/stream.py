@@ -83,7 +83,7 @@ class Stream:
         connections = 1
         if settings.has("multifd"):
             connections = settings.number("multifd-channels")
-        link = scenario.link
+        self._link = link = scenario.link
         self.link_bytes_per_s = link_bytes_per_s(link, host, connections)
         self.queue: LinkQueue | None = None
         shaped = link.bandwidth_bytes_per_s is not None or not host.same_host
@@ -176,6 +176,17 @@ class Stream:
         if self.queue is not None:
             entered = pages * self.costs[kind].wire_bytes
             self.queue.advance(now_s, entered, self.link_bytes_per_s)
+
+    @property
+    def socket_buffer_bytes(self) -> float:
+        """What the sockets of one connection hold."""
+        if self.queue is not None:
+            # An unlimited stream has filled it again by the time that somebody waits.
+            limit = self._settings.number("max-postcopy-bandwidth")
+            limited = 0 < limit < self.link_bytes_per_s
+            return 0.0 if limited else self.queue.capacity_bytes
+        given = self._link.socket_buffer_bytes
+        return self._host["socket_buffer_bytes"] if given is None else given
 
     def queue_s(self, now_s: float, more_bytes: float) -> float:
         """Until the destination has all that was sent, and so many bytes more [s]."""

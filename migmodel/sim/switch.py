@@ -71,7 +71,7 @@ def complete(migration: Migration) -> Process:
     # Without a return path the source is done when its socket has taken the last byte.
     buffered_s = 0.0
     if rest_bytes and stream.queue is None:
-        share = min(migration.socket_buffer_bytes / rest_bytes, 1.0)
+        share = min(migration.stream.socket_buffer_bytes / rest_bytes, 1.0)
         buffered_s = sending_s * share
     done_s = last_byte_s - buffered_s + host["device_save_s"]
     if migration.settings.returns:
