@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from migmodel.analysis.profiles import load_profile
@@ -390,6 +392,25 @@ def test_with_preempt_a_thread_asks_for_what_the_limit_leaves():
     )
     assert 0.95 * WS_PAGES < it.postcopy_requests < WS_PAGES
     assert it.fault_latency_mean_s < 1e-3
+
+
+def test_each_request_costs_both_sides():
+    slow = {"max-postcopy-bandwidth": 1_000_000}
+    preempt = ["postcopy-preempt"]
+    scenario = described(
+        "postcopy", after=0, version="10.1", parameters=slow, capabilities=preempt
+    )
+    dear = {"request_source_s": 1e-4, "request_destination_s": 2e-4}
+    more, none = (
+        outcome(scenario, replace(KVM, values={**KVM.values, **costs}))
+        for costs in (dear, dict.fromkeys(dear, 0.0))
+    )
+    requests = more.postcopy_requests
+    assert requests > 1000
+    added = more.source_cpu_s - none.source_cpu_s
+    assert added == pytest.approx(1e-4 * requests, rel=0.01)
+    added = more.destination_cpu_s - none.destination_cpu_s
+    assert added == pytest.approx(2e-4 * requests, rel=0.01)
 
 
 # -- managers, dirty-limit, links --
