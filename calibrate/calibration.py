@@ -25,7 +25,7 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = identified_by((*BASIC, *MORE))
 # What the memory of a virtual host costs at first touch hangs on what the layer below
 # has taken back meanwhile: between two runs of a calibration it differed by twice. A
 # technique that is seen on fresh pages must not be charged with it.
-OF_THE_HOUR = ("fresh_page_s",)
+OF_THE_HOUR = ("fresh_page_s", "multifd_fresh_page_s")
 SAME_HOST = ("cpu_model", "cpus", "accel")
 SAME_FACTS = (*SAME_HOST, "qemu_version")
 
@@ -98,7 +98,9 @@ def calibrate(
             seen = observe(own)
             names = {name for item in seen for name in _told(item, recipes)}
             told = [it for it in PARAMETERS if it in names]
-            fit = refine(fit, seen, told, on_step, local=OF_THE_HOUR)
+            fitted = fit.profile.parameters
+            local = [it for it in OF_THE_HOUR if it in fitted and it not in told]
+            fit = refine(fit, seen, told, on_step, local=local)
             techniques.append(technique)
     host = basic[0].host
     profile = msgspec.structs.replace(

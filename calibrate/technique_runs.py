@@ -65,7 +65,12 @@ MULTIFD = (
     Recipe(
         "multifd-free",
         "two channels without a limit, over pages that the destination has",
-        ("multifd_queue_s", "multifd_page_source_s", "multifd_packet_s"),
+        (
+            "multifd_queue_s",
+            "multifd_page_source_s",
+            "multifd_fresh_page_s",
+            "multifd_packet_s",
+        ),
         share=0.6,
         touch="page",  # quick enough to rewrite all of it in a pass
         downtime_ms=1,
@@ -77,7 +82,7 @@ MULTIFD = (
     Recipe(
         "multifd-single",
         "one channel without a limit, over pages that the destination has",
-        ("multifd_page_source_s", "multifd_packet_s"),
+        ("multifd_page_source_s", "multifd_fresh_page_s", "multifd_packet_s"),
         share=0.6,
         touch="page",  # quick enough to rewrite all of it in a pass
         downtime_ms=1,

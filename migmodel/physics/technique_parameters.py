@@ -56,6 +56,12 @@ TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
         1e-4,
         "page_destination_s",
     ),
+    "multifd_fresh_page_s": ParameterSpec(
+        "more of it for a page that the destination holds no memory for yet",
+        0,
+        1e-3,
+        "fresh_page_s",
+    ),
     "multifd_packet_s": ParameterSpec(
         "time in which neither side of a channel works, at each packet", 0, 1e-2, 2e-5
     ),

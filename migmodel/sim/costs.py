@@ -173,7 +173,7 @@ class Costs:
             source_s += codec.encode_s
             destination_s += codec.decode_s
         if fresh:
-            destination_s += host["fresh_page_s"]
+            destination_s += host["multifd_fresh_page_s"]
         if self._settings.has("zero-copy-send"):
             # The kernel sends from the guest's pages: no copy on the source.
             source_s = host["rdma_page_source_s"]
