@@ -271,20 +271,19 @@ class Push:
         """Requests of threads that run into the stream's own front.
 
         Most wait for a page that has come with its batch and is about to be placed; the
-        first of a batch waits for the batch.
+        first of a batch waits for the batch. With preempt the answer may come first.
         """
         place_s = self._migration.host["postcopy_page_s"]
         unit = self._host_pages
         if unit > 1:
             self.latencies.add(requests, unit / rate + self._stall_s)
-        elif self._preempts:
-            self.latencies.add(requests, self._stall_s + place_s)
-        else:
-            batch_s = wire.FLUSH_PAGES / rate
-            gap_s = max(batch_s - wire.FLUSH_PAGES * place_s, 0.0)
-            share = min(self._request_pages / wire.FLUSH_PAGES, 1.0)
-            self.latencies.add(requests * share, gap_s / 2 + place_s)
-            self.latencies.add(requests * (1 - share), 0.5 / rate + place_s)
+            return
+        answer_s = self._stall_s + place_s if self._preempts else float("inf")
+        batch_s = wire.FLUSH_PAGES / rate
+        gap_s = max(batch_s - wire.FLUSH_PAGES * place_s, 0.0)
+        share = min(self._request_pages / wire.FLUSH_PAGES, 1.0)
+        for part, wait_s in ((share, gap_s / 2), (1 - share, 0.5 / rate)):
+            self.latencies.add(requests * part, min(wait_s + place_s, answer_s))
 
     def _note_first(self, requests: float, rate: float) -> None:
         """The first page of a thread comes behind all that is on its way already."""
