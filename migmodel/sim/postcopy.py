@@ -50,6 +50,7 @@ class Push:
         }
         self.requests = 0.0
         self._charged_requests = 0.0
+        self.first_wait_s = 0.0  # of a thread, for the window after the switch's
         self.latencies = FaultLatencies(host["fault_jitter_sd"])
         self.stall_s = 0.0  # of one thread, in all its faults
         self.began_s = migration.env.now
@@ -258,6 +259,7 @@ class Push:
         thread turns in circles until the next one, and the request waits for that.
         """
         wait_s = wire.WINDOW_S - burst_s
+        self.first_wait_s = self.first_wait_s or wait_s
         self.latencies.add(windows * fronts, wait_s, jitter_s=0.0)
         self._migration.stream.source_cpu_s += windows * wait_s
         return windows * fronts

@@ -178,6 +178,9 @@ def _trace(migration: Migration) -> Trace:
         stop_resume = migration.resume_s - migration.stop_s
     never = migration.status == "never"
     guest_gap = None if stop_resume is None else stop_resume + migration.host["gap_s"]
+    if guest_gap is not None and migration.push is not None:
+        # The stream has spent its first window by the time that a thread asks.
+        guest_gap += migration.push.first_wait_s
     source_extra, destination_extra = _extra_memory(scenario)
     if migration.cache is not None:
         source_extra += migration.cache.resident_bytes

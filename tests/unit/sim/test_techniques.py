@@ -376,6 +376,7 @@ def test_a_limit_keeps_a_request_waiting_for_the_next_window():
     waits = it.fault_latency_histogram[16]  # 66 to 131 ms
     assert waits == pytest.approx(windows, rel=0.2)
     assert it.postcopy_blocktime_s > 0.9 * windows * 0.1
+    assert it.downtime_guest_s - it.downtime_stop_resume_s > 0.09
     assert it.source_cpu_s > 0.9 * windows * 0.1
 
 
