@@ -98,7 +98,7 @@ def test_a_prediction_can_be_written_and_read_back(
     assert back.passes == there.passes
     assert back.peak_throttle_percent == there.peak_throttle_percent
     assert back.bytes_sent == pytest.approx(there.bytes_sent, abs=1)
-    assert back.vcpu_cpu_s == pytest.approx(there.vcpu_cpu_s, rel=0.02)
+    assert back.vcpu_cpu_s == pytest.approx(there.vcpu_cpu_s, rel=0.03)
     # lines come once a GiB, so the last one may be cut off
     touched = sum(run.trace.guest.pages)
     assert 0 <= sum(prediction.trace.guest.pages) - touched < 2 * 262144
