@@ -49,6 +49,7 @@ def _summed_up(group: Sequence[Measurement]) -> Observation:
             for name, column in complete.items()
             if len(column) > 1
         },
+        repeats=len(group),
     )
 
 

@@ -15,21 +15,27 @@ from migmodel.physics.parameters import PARAMETERS, with_defaults
 from migmodel.records import HostProfile, Parameter, Scenario
 from migmodel.sim.simulate import draw_host, simulate
 
-from .observe import SCALES, SMOOTH, observables
+from .observe import SCALES, SMOOTH, THROTTLED, observables
 
 if TYPE_CHECKING:
+    import lmfit
     from lmfit.minimizer import MinimizerResult
+
+Distances = NDArray[np.float64]
 
 # A free parameter is ORIGIN + log(value / start), and differences are relative to it.
 # The simulation has steps (windows, passes) that small differences fall into and large
 # ones step over: the search is begun anew with others, from where the last one ended.
 ORIGIN = 10.0
 DIFFERENCE_STEPS = (0.03, 0.01, 0.003, 0.02, 0.005, 0.01)
+LEAPS = (0.1, 0.2, 0.4, 0.7, 1.4, 2.5, 5.0, 10.0, 20.0)
+FIRST_STEPS = 3  # so many of them before it is known in which valley to search on
 REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
 PRIOR_SD = 1.5
 BADLY_DETERMINED = 0.3  # relative standard error
 MOST_EVALUATIONS = 1500
+_MEDIAN_ERROR = 1.2533  # of many normal values, in their sd / sqrt(n)
 OUTLIER = 3.0  # residuals beyond this count linearly, not squared
 
 
@@ -43,17 +49,23 @@ class Observation:
         Observable to its median over the repeats.
     spreads : dict
         Observable to its standard deviation over the repeats; absent with one.
+    repeats : int
+        How many runs the medians are of.
     """
 
     scenario: Scenario
     values: dict[str, float]
     spreads: dict[str, float]
+    repeats: int = 1
 
     def sigma(self, name: str) -> float:
-        """What a residual of this number is divided by."""
+        """What a residual of this number is divided by: the median's standard error."""
         scale = SCALES[name]
+        if self.scenario.policy.has("auto-converge"):
+            scale = THROTTLED.get(name, scale)
         floor = max(scale.relative * abs(self.values[name]), scale.absolute)
-        return max(self.spreads.get(name, 0.0), floor)
+        spread = self.spreads.get(name, 0.0)
+        return max(_MEDIAN_ERROR * spread / math.sqrt(self.repeats), floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +134,22 @@ def fit_profile(
     def value_of(current: Any, name: str) -> float:
         return first[name] * math.exp(current[name].value - ORIGIN)
 
+    def distances(current: Any, only: frozenset[str] | None = None) -> Distances:
+        nonlocal calls
+        calls += 1
+        on_step(calls)
+        profile = with_values(start, {n: value_of(current, n) for n in free})
+        found = [row[4] for row in residuals(profile, observations, only)]
+        prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
+        return np.array(found + prior)
+
     def search(
-        begin: lmfit.Parameters, steps: Sequence[float], only: frozenset[str] | None
+        begin: lmfit.Parameters,
+        steps: Sequence[float],
+        only: frozenset[str] | None = None,
     ) -> MinimizerResult:
-        def residual(current: Any) -> NDArray[np.float64]:
-            nonlocal calls
-            calls += 1
-            on_step(calls)
-            profile = with_values(start, {n: value_of(current, n) for n in free})
-            distances = [row[4] for row in residuals(profile, observations, only)]
-            prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
-            return np.array(distances + prior)
+        def residual(current: Any) -> Distances:
+            return distances(current, only)
 
         best: MinimizerResult | None = None
         for step in steps:
@@ -149,7 +166,7 @@ def fit_profile(
                     xtol=1e-5,
                     ftol=1e-4,
                 )
-            if best is None or result.chisqr <= best.chisqr:
+            if best is None or _cost(result.residual) <= _cost(best.residual):
                 best = result
         assert best is not None
         return best
@@ -167,13 +184,49 @@ def fit_profile(
     # once from the start: each ends in a valley of its own at times.
     rough = search(parameters, steps[:1], SMOOTH)
     begins = (rough.params, parameters)
-    found = [search(begin, steps, None) for begin in begins]
-    result = min(found, key=lambda one: one.chisqr)
+    found = [search(begin, steps[:FIRST_STEPS]) for begin in begins]
+    leapt = _leap(_best(found).params, free, distances)
+    result = _best([*found, search(leapt, steps)])
     values = {name: value_of(result.params, name) for name in free}
     return _finish(start, observations, values, result)
 
 
 _SMALLEST = 1e-12
+
+
+def _cost(distances: Distances) -> float:
+    """What the search makes small: squares, but of outliers their size (soft L1)."""
+    scaled: Distances = (distances / OUTLIER) ** 2
+    return float(OUTLIER**2 * np.sum(2 * (np.sqrt(1 + scaled) - 1)))
+
+
+def _best(found: Sequence[MinimizerResult]) -> MinimizerResult:
+    return min(found, key=lambda one: _cost(one.residual))
+
+
+def _leap(
+    begin: lmfit.Parameters,
+    free: Sequence[str],
+    distances: Callable[[lmfit.Parameters], Distances],
+) -> lmfit.Parameters:
+    """Out of a valley: each parameter in turn, by factors that differences never see.
+
+    A cost that is far too small (a sleep's, a limit that never binds) changes nothing
+    when it is varied by a percent, so that no gradient leads away from it.
+    """
+    here = begin.copy()
+    least = _cost(distances(here))
+    for name in free:
+        middle = here[name].value
+        best = middle
+        for factor in LEAPS:
+            # lmfit keeps it within its bounds.
+            here[name].value = middle + math.log(factor)
+            cost = _cost(distances(here))
+            if cost < least:
+                least, best = cost, here[name].value
+        here[name].value = best
+    return here
 
 
 def refine(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from migmodel.analysis.guest_speed import phase_speeds
+from migmodel.analysis.guest_speed import phase_spans, phase_speeds
 from migmodel.records import Trace
 
 
@@ -21,6 +21,7 @@ class Scale(NamedTuple):
 SCALES: dict[str, Scale] = {
     "total_time_s": Scale(0.01, 0.03),
     "first_pass_s": Scale(0.01, 0.005),
+    "passes": Scale(0.1, 2.0),
     "setup_time_s": Scale(0.1, 0.001),
     "downtime_reported_s": Scale(0.05, 0.002),
     "downtime_stop_resume_s": Scale(0.05, 0.002),
@@ -30,8 +31,10 @@ SCALES: dict[str, Scale] = {
     "source_cpu_s": Scale(0.05, 0.01),
     "destination_cpu_s": Scale(0.05, 0.01),
     "guest_before": Scale(0.01, 0.0),
-    "guest_precopy": Scale(0.02, 0.0),
-    "guest_postcopy": Scale(0.1, 0.0),
+    # Against the same run's speed before: a host's other load slows a whole run.
+    "slowdown_precopy": Scale(0.02, 0.0),
+    "slowdown_throttled": Scale(0.05, 0.0),
+    "slowdown_postcopy": Scale(0.1, 0.0),
     # Of one technique each; they tell what bytes_sent has in it beside much else.
     "multifd_bytes": Scale(0.003, 2e4),
     "compression_ratio": Scale(0.003, 0.0),
@@ -41,9 +44,22 @@ SCALES: dict[str, Scale] = {
     "fault_latency_p90_s": Scale(0.1, 5e-6),
 }
 
+# Of a throttled guest: whether a pass ends before a sleep or after it decides by how
+# much a step takes, and such chances add up.
+THROTTLED: dict[str, Scale] = {
+    "total_time_s": Scale(0.05, 0.1),
+    "bytes_sent": Scale(0.05, 1e6),
+    "slowdown_precopy": Scale(0.05, 0.0),
+    "downtime_stop_resume_s": Scale(0.05, 0.01),
+    "downtime_reported_s": Scale(0.05, 0.01),
+}
+
 # Numbers that follow the costs without steps.
 SMOOTH = frozenset(
-    {"source_cpu_s", "destination_cpu_s", "guest_before", "setup_time_s"}
+    {
+        *("source_cpu_s", "destination_cpu_s", "setup_time_s"),
+        *("guest_before", "slowdown_precopy", "slowdown_throttled"),
+    }
 )
 
 
@@ -71,17 +87,48 @@ def observables(trace: Trace) -> dict[str, float]:
         found["compression_ratio"] = outcome.compression_ratio
     if outcome.verdict == "completed":
         found["total_time_s"] = outcome.total_time_s
+    else:  # how far it got in its time
+        found["passes"] = outcome.passes
     if trace.rounds:
         found["first_pass_s"] = trace.rounds[0].end_s
     gap, stop = outcome.downtime_guest_s, outcome.downtime_stop_resume_s
     if gap is not None and stop is not None:
         found["downtime_extra_s"] = gap - stop
-    speeds = phase_speeds(trace)
-    for phase in ("before", "precopy", "postcopy"):
-        if phase in speeds:
-            found[f"guest_{phase}"] = speeds[phase].mean_ms_per_gib
+    found.update(_guest_speeds(trace))
     return {
         name: value
         for name, value in found.items()
         if value is not None and math.isfinite(value)
     }
+
+
+def _guest_speeds(trace: Trace) -> dict[str, float]:
+    speeds = {
+        name: speed.mean_ms_per_gib
+        for name, speed in phase_speeds(trace, _throttled(trace)).items()
+    }
+    before = speeds.pop("before", None)
+    if before is None:
+        return {}
+    found = {f"slowdown_{name}": it / before for name, it in speeds.items()}
+    found.pop("slowdown_after", None)
+    return {"guest_before": before, **found}
+
+
+def _throttled(trace: Trace) -> dict[str, tuple[float, float]]:
+    """When the guest was throttled, if it was [s]."""
+    progress = trace.progress
+    begin_s = next(
+        (
+            time_s
+            for time_s, percent in zip(
+                progress.time_s, progress.throttle_percent, strict=False
+            )
+            if percent
+        ),
+        None,
+    )
+    if begin_s is None:
+        return {}
+    _, end_s = phase_spans(trace)["precopy"]
+    return {"throttled": (begin_s, end_s)}

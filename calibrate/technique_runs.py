@@ -50,6 +50,29 @@ def _codec(
     )
 
 
+TCP = (
+    Recipe(
+        "tcp-paced",
+        "CPU cost of a page over TCP",
+        ("tcp_page_source_s", "tcp_page_destination_s"),
+        share=0.5,
+        rate_pps=9000,
+        bandwidth=55_000_000,
+        downtime_ms=100,
+        transport="tcp",
+        expected_s=6.0,
+    ),
+    Recipe(
+        "tcp-cold",
+        "what TCP carries at most",
+        ("tcp_page_destination_s",),
+        share=0.8,
+        rate_pps=COLD_PPS,
+        downtime_ms=20,
+        transport="tcp",
+        expected_s=1.5,
+    ),
+)
 MULTIFD = (
     Recipe(
         "multifd-paced",
@@ -197,6 +220,7 @@ PREEMPT = (
 )
 # In this order they are fitted, each on what those before it have told.
 TECHNIQUE_RUNS: dict[str, tuple[Recipe, ...]] = {
+    "tcp": TCP,
     "multifd": MULTIFD,
     "zlib": _codec("zlib", "multifd-zlib", _ZLIB),
     "zstd": _codec("zstd", "multifd-zstd", _ZSTD),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -52,13 +54,17 @@ def phase_spans(trace: Trace) -> dict[str, tuple[float, float]]:
     return spans
 
 
-def phase_speeds(trace: Trace) -> dict[str, PhaseSpeed]:
+def phase_speeds(
+    trace: Trace, others: Mapping[str, tuple[float, float]] = MappingProxyType({})
+) -> dict[str, PhaseSpeed]:
     """Guest speed in each phase in which it ran.
 
     Parameters
     ----------
     trace : Trace
         Simulated or measured.
+    others : mapping of str to (float, float)
+        More spans of time to tell the speed in, on the Trace's clock [s].
 
     Returns
     -------
@@ -73,7 +79,7 @@ def phase_speeds(trace: Trace) -> dict[str, PhaseSpeed]:
     pages = np.array(guest.pages)
     speeds: dict[str, PhaseSpeed] = {}
     before = None
-    for name, (begin, stop) in phase_spans(trace).items():
+    for name, (begin, stop) in {**phase_spans(trace), **others}.items():
         clipped = np.clip(end, begin, stop) - np.clip(start, begin, stop)
         share = clipped / np.maximum(end - start, 1e-12)
         inside = clipped > 0

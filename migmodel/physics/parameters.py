@@ -107,7 +107,9 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "relative slowdown of the stream for each CPU that vCPUs keep busy", 0, 10
     ),
     "throttle_sleep_extra_s": ParameterSpec(
-        "how much longer than asked a throttled vCPU sleeps", 0, 0.05
+        "what each sleep of a throttled vCPU costs it beside: waking late, then cold",
+        0,
+        0.05,
     ),
     "noise_run_sd": ParameterSpec("relative spread of CPU costs from run to run", 0, 1),
     "noise_guest_sd": ParameterSpec(

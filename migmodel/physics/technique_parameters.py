@@ -38,6 +38,18 @@ def _codec(
 
 
 TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
+    "tcp_page_source_s": ParameterSpec(
+        "CPU time of the migration thread for a normal page over TCP",
+        1e-8,
+        1e-4,
+        "page_source_s",
+    ),
+    "tcp_page_destination_s": ParameterSpec(
+        "CPU time of the destination for a normal page over TCP",
+        1e-8,
+        1e-4,
+        "page_destination_s",
+    ),
     "multifd_queue_s": ParameterSpec(
         "CPU time of the migration thread to hand a page to a channel",
         1e-9,

@@ -107,9 +107,10 @@ class Costs:
         source_s, destination_s = host["page_source_s"], host["page_destination_s"]
         zero_source_s = host["zero_page_source_s"]
         zero_destination_s = host["zero_page_destination_s"]
-        if self._scenario.link.transport == "rdma":
-            source_s = host["rdma_page_source_s"]
-            destination_s = host["rdma_page_destination_s"]
+        transport = self._scenario.link.transport
+        if transport != "unix":
+            source_s = host[f"{transport}_page_source_s"]
+            destination_s = host[f"{transport}_page_destination_s"]
         normal = PageCost(
             wire.NORMAL_PAGE_BYTES,
             wire.NORMAL_PAGE_BYTES,
@@ -135,9 +136,7 @@ class Costs:
             zero_destination_s,
         )
         kinds = {PageKind.NORMAL: normal, PageKind.FRESH: fresh, PageKind.ZERO: zero}
-        pinned = self._scenario.link.transport == "rdma" and self._settings.has(
-            "rdma-pin-all"
-        )
+        pinned = transport == "rdma" and self._settings.has("rdma-pin-all")
         if self._settings.zero_detection == "none" or pinned:
             kinds[PageKind.ZERO] = fresh
         return {int(kind): cost for kind, cost in kinds.items()}

@@ -138,7 +138,7 @@ class Stream:
                 destination_s=channels.destination_s * slower,
             )
         overlap = host["pipeline_overlap"]
-        if self.queue is not None:
+        if self._link.transport == "tcp":
             # So much lies between the two ends that neither waits for the other.
             overlap, flush_s = 1.0, 0.0
             if channels is not None and channels.overlap is not None:

@@ -53,9 +53,12 @@ def recovered():
         "sweep_touch_s": start["sweep_touch_s"] * 1.3,
         "page_touch_s": start["page_touch_s"] * 0.8,
         "switch_s": start["switch_s"] * 2.0,
+        # Far from where the search begins, where it changes nothing at all.
+        "throttle_sleep_extra_s": 1.5e-3,
     }
-    fit = calibrate(start, runs_on(with_values(start, true)), name="recovered")
-    return true, fit
+    blind = {"throttle_sleep_extra_s": 1e-4}
+    runs = runs_on(with_values(start, true))
+    return true, calibrate(with_values(start, blind), runs, name="recovered")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,7 @@ def recovered():
         ("sweep_touch_s", 0.03),
         ("page_touch_s", 0.05),
         ("switch_s", 0.2),
+        ("throttle_sleep_extra_s", 0.1),
     ],
 )
 def test_known_parameters_are_recovered(recovered, name, tolerance):
