@@ -74,7 +74,7 @@ def phase_speeds(
     guest = trace.guest
     if not guest.vcpu:
         return {}
-    vcpu = np.array(guest.vcpu)
+    vcpu, vcpus = np.array(guest.vcpu), sorted(set(guest.vcpu))
     start, end = np.array(guest.start_s), np.array(guest.end_s)
     pages = np.array(guest.pages)
     speeds: dict[str, PhaseSpeed] = {}
@@ -97,8 +97,8 @@ def phase_speeds(
         edges = _edges(low, high)
         rates = sum(
             _binned(start[vcpu == k], end[vcpu == k], pages[vcpu == k], edges)
-            for k in np.unique(vcpu)
-        ) / len(np.unique(vcpu))
+            for k in vcpus
+        ) / len(vcpus)
         per_gib = PAGES_PER_GIB * MS_PER_S / np.maximum(rates, 1e-9)
         worst = float(max(per_gib.max(), mean))
         before = mean if before is None else before

@@ -44,12 +44,13 @@ def swept_fraction(
     ndarray, shape (n,)
         Between 0 and 1.
     """
-    span = np.clip(written - armed, 0.0, share_pages)
+    span = np.minimum(np.maximum(written - armed, 0.0), share_pages)
     begin = np.mod(armed, share_pages) - starts
     # The interval [begin, begin + span) may wrap: it is laid over the segment as it is
     # and once shifted back by a whole sweep.
-    overlap = np.minimum(begin + span, lengths) - np.maximum(begin, 0.0)
-    wrapped = np.minimum(begin + span - share_pages, lengths) - np.maximum(
+    end = begin + span
+    overlap = np.minimum(end, lengths) - np.maximum(begin, 0.0)
+    wrapped = np.minimum(end - share_pages, lengths) - np.maximum(
         begin - share_pages, 0.0
     )
     total = np.maximum(overlap, 0.0) + np.maximum(wrapped, 0.0)

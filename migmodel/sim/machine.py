@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 
 from migmodel.physics.cpu import Pipeline, share_cpus
-from migmodel.physics.throttle import run_share
 from migmodel.physics.versions import behaviour
 from migmodel.records import Scenario
 from migmodel.sim.guest import Sweeper, collect_dirty, make_sweepers
@@ -107,7 +106,7 @@ class Machine:
         """Share of a CPU that each vCPU wants."""
         if self.idle:
             return 0.0
-        run = self._run_share()
+        run = self.throttle.run_share
         if self._front_pps is not None:
             # A thread that waits for its page leaves the CPU to the stream.
             return min(run, self._front_pps * self.page_s)
@@ -115,10 +114,14 @@ class Machine:
         return run
 
     @property
+    def busy_cores(self) -> float:
+        """CPUs that the vCPUs would keep busy together."""
+        return len(self.sweepers) * self._demand()
+
+    @property
     def crowding(self) -> float:
         """How surely a thread that wakes up finds every CPU taken by a vCPU, 0 to 1."""
-        busy = len(self.sweepers) * self._demand()
-        return min(max(busy - (self.host.cpus - 1), 0.0), 1.0)
+        return min(max(self.busy_cores - (self.host.cpus - 1), 0.0), 1.0)
 
     @property
     def displaced_ends(self) -> float:
@@ -126,15 +129,13 @@ class Machine:
 
         An end that has no CPU to itself is put on one, and off it, at every hand-over.
         """
-        busy = len(self.sweepers) * self._demand()
         ends = 2.0 if self.host.same_host else 1.0
-        return min(max(busy + ends - self.host.cpus, 0.0), ends)
+        return min(max(self.busy_cores + ends - self.host.cpus, 0.0), ends)
 
     @property
     def running_cores(self) -> float:
         """CPUs that vCPUs keep busy beside the stream, at most all but one."""
-        busy = len(self.sweepers) * self._demand()
-        return min(busy, max(self.host.cpus - 1, 1.0))
+        return min(self.busy_cores, max(self.host.cpus - 1, 1.0))
 
     def set_stream(self, pipeline: Pipeline | None) -> float:
         """Begin, change or end the page stream; its pages/s under competition.
@@ -155,7 +156,7 @@ class Machine:
         The throttle puts all vCPUs to sleep at the same time: for a while they compete
         in full, then the stream has the CPUs alone.
         """
-        run = self._run_share()
+        run = self.throttle.run_share
         demand = self._demand()
         vcpus, cpus, same_host = len(self.sweepers), self.host.cpus, self.host.same_host
         beside = pipeline.channels if pipeline is not None else None
@@ -179,13 +180,9 @@ class Machine:
 
     def touch_rate_pps(self) -> float:
         """Pages/s that a thread would write now if none were missing."""
-        rate = self._run_share() / self._touch_s()
+        rate = self.throttle.run_share / self._touch_s()
         pace = self.sweepers[0].pace_pps
         return rate if pace is None else min(rate, pace)
-
-    def _run_share(self) -> float:
-        extra_s = self.host["throttle_sleep_extra_s"]
-        return run_share(self.throttle.percent, extra_s)
 
     def _running_share(self) -> float:
         """Share of a CPU that a vCPU gets while it is let run.

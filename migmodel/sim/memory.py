@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_T = TypeVar("_T", bound=np.generic)
 
 SHARE_SEGMENTS = 1024  # over all sweeping threads; the rest of RAM needs few
 REST_SEGMENTS = 8
@@ -118,10 +119,7 @@ class Memory:
 
     def begin_walk(self) -> None:
         """Order what is set from the cursor on; nothing of it is sent yet."""
-        cursor = self._cursor
-        weight = self.dirty * self.length
-        if cursor:
-            weight = np.concatenate((weight[cursor:], weight[:cursor]))
+        weight = self._from_cursor(self.dirty * self.length)
         self._cumulative: Array = weight.cumsum()
         self._total = float(self._cumulative[-1])
         self._sent = 0.0
@@ -133,7 +131,7 @@ class Memory:
 
     def _kind_runs(self, kinds: NDArray[Any]) -> list[tuple[float, int]]:
         """Ends of runs of one page kind, as cumulative set pages of the walk."""
-        kind = np.roll(kinds, -self._cursor)
+        kind = self._from_cursor(kinds)
         ends = np.flatnonzero(kind[1:] != kind[:-1])
         runs = [(float(self._cumulative[end]), int(kind[end])) for end in ends]
         runs.append((self._total, int(kind[-1])))
@@ -141,14 +139,24 @@ class Memory:
 
     def walk(self) -> tuple[NDArray[np.int64], Array, Array, float]:
         """Order of the segments, set pages before and in each, and those sent."""
-        order = np.roll(np.arange(len(self.dirty)), -self._cursor)
+        order = self._from_cursor(np.arange(len(self.dirty)))
         weight = (self.dirty * self.length)[order]
         return order, self._cumulative - weight, weight, self._sent
 
     def set_pages_ahead(self) -> Array:
         """Set pages that a walk from the cursor sends before each segment."""
-        weight = np.roll(self.dirty * self.length, -self._cursor)
-        return np.roll(weight.cumsum() - weight, self._cursor)
+        weight = self._from_cursor(self.dirty * self.length)
+        return self._by_address(weight.cumsum() - weight)
+
+    def _from_cursor(self, by_address: NDArray[_T]) -> NDArray[_T]:
+        """Segments in the order of a walk from the cursor on."""
+        cursor = self._cursor
+        return np.concatenate((by_address[cursor:], by_address[:cursor]))
+
+    def _by_address(self, walked: NDArray[_T]) -> NDArray[_T]:
+        """Back from the order of the walk."""
+        first = len(walked) - self._cursor
+        return np.concatenate((walked[first:], walked[:first]))
 
     @property
     def pending_pages(self) -> float:
@@ -202,9 +210,9 @@ class Memory:
         """
         if self._sent <= 0:
             return np.zeros(len(chunk))
-        weight = np.roll(self.dirty * self.length, -self._cursor)
-        before = np.roll(self._cumulative - weight, self._cursor)
-        is_set = self.dirty * self.length >= 0.5
+        weight = self.dirty * self.length
+        before = self._by_address(self._cumulative) - weight
+        is_set = weight >= 0.5
         first = np.full(int(chunk[-1]) + 1, self._sent)
         np.minimum.at(first, chunk[is_set], before[is_set])
         touched: Array = np.minimum(first[chunk] / self._sent, 1.0)

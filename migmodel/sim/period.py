@@ -95,4 +95,4 @@ class Period:
             return not self.limiting
         if not settings.auto_converges:
             return False
-        return self._clock.percent < settings.throttle_rule.maximum
+        return self._clock.percent < settings.number("max-cpu-throttle")

@@ -21,15 +21,15 @@ class Settings:
     """
 
     def __init__(self, scenario: Scenario, rules: Behaviour | None = None) -> None:
-        self._said = scenario.policy.all_parameters
         self._version = scenario.version
-        self._changed: dict[str, ParameterValue] = {}
+        # As said, then as changed; a default joins when it is first looked up.
+        self._values = dict(scenario.policy.all_parameters)
         self.capabilities = scenario.policy.all_capabilities
         self.rules: Behaviour = rules or behaviour(scenario.version)
 
     def change(self, parameters: dict[str, ParameterValue]) -> None:
         """migrate-set-parameters while it runs."""
-        self._changed.update(parameters)
+        self._values.update(parameters)
 
     def number(self, name: str) -> int:
         """A parameter as it stands now, in QEMU's unit."""
@@ -40,12 +40,14 @@ class Settings:
         return str(self._value(name))
 
     def _value(self, name: str) -> ParameterValue:
-        for source in (self._changed, self._said):
-            if name in source:
-                return source[name]
-        # 2.6 has the throttle's parameters under their first names.
-        former = self._said.get(f"x-{name}")
-        return PARAMETERS[name].default_of(self._version) if former is None else former
+        value = self._values.get(name)
+        if value is None:
+            # 2.6 has the throttle's parameters under their first names.
+            value = self._values.get(f"x-{name}")
+            if value is None:
+                value = PARAMETERS[name].default_of(self._version)
+            self._values[name] = value
+        return value
 
     def has(self, capability: str) -> bool:
         """Whether a capability is on."""

@@ -101,6 +101,7 @@ class Stream:
             scenario.link.transport == "rdma" and not rules.rdma_is_limited
         )
         self._rtt_s = link.rtt_s
+        self._known_work: tuple[PageCost, float, Pipeline] | None = None
         self._window_start_s = 0.0
         self._window_bytes = 0.0
         self._window_pages = 0.0  # other than zero pages
@@ -122,8 +123,32 @@ class Stream:
 
         `swallowed`: the link's queue takes it all, as fast as it comes.
         """
+        work = self._work(kind)
+        if swallowed:
+            return work
+        link_pps = self.link_bytes_per_s / self.costs[kind].wire_bytes
+        return Pipeline(
+            work.source_s,
+            work.destination_s,
+            min(link_pps, page_rate_limit),
+            work.overlap,
+            work.handoff_s,
+            work.channels,
+        )
+
+    def _work(self, kind: int) -> Pipeline:
+        """What a page is for the CPUs, as busy as they are now, whatever the link.
+
+        Asked for several times a plan, it is made when something has changed.
+        """
+        cost, busy_cores = self.costs[kind], self._machine.busy_cores
+        known = self._known_work
+        if known is None or known[0] is not cost or known[1] != busy_cores:
+            known = self._known_work = cost, busy_cores, self._make_work(cost)
+        return known[2]
+
+    def _make_work(self, cost: PageCost) -> Pipeline:
         host = self._host
-        cost = self.costs[kind]
         source_s, destination_s = cost.source_s, cost.destination_s
         # The guest's vCPUs share caches, memory and, as siblings, cores with it.
         slower = 1 + host["guest_interference"] * self._machine.running_cores
@@ -143,13 +168,10 @@ class Stream:
             overlap, flush_s = 1.0, 0.0
             if channels is not None and channels.overlap is not None:
                 channels = replace(channels, overlap=1.0, handoff_s=0.0)
-        if not swallowed:
-            link_pps = self.link_bytes_per_s / cost.wire_bytes
-            page_rate_limit = min(link_pps, page_rate_limit)
         return Pipeline(
             source_s,
             destination_s,
-            page_rate_limit,
+            UNLIMITED_PPS,
             overlap,
             flush_s / cost.flush_pages,
             channels,
@@ -315,7 +337,7 @@ class Stream:
             return
         pages = plan.pages_at(now_s)
         self.enter_queue(now_s, pages - plan.done_pages, plan.kind)
-        self.charge(pages - plan.done_pages, plan.kind, self.pipeline(plan.kind))
+        self.charge(pages - plan.done_pages, plan.kind, self._work(plan.kind))
         self._window_bytes += (pages - plan.done_pages) * self.page_bytes(plan.kind)
         if plan.kind != _ZERO:
             self._window_pages += pages - plan.done_pages

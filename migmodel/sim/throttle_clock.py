@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migmodel.physics.throttle import period_s, sleep_s
+from migmodel.physics.throttle import period_s, run_share, sleep_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,18 @@ class ThrottleClock:
     ----------
     sleep_extra_s : float
         How much longer than asked each sleep lasts on this host [s].
+
+    Attributes
+    ----------
+    percent : float
+        cpu-throttle-percentage, 0 for none.
+    run_share : float
+        Share of time that a vCPU is let run at it.
     """
 
     def __init__(self, sleep_extra_s: float) -> None:
         self.percent = 0.0
+        self.run_share = 1.0
         self._extra_s = sleep_extra_s
         self._rhythm: _Rhythm | None = None
         self._before: _Rhythm | None = None
@@ -58,6 +66,7 @@ class ThrottleClock:
     def set_percent(self, percent: float, now_s: float) -> None:
         """Throttle to this percentage; 0 ends it."""
         self.percent = percent
+        self.run_share = run_share(percent, self._extra_s)
         if percent <= 0:
             self._rhythm = self._before = None
             return
