@@ -21,7 +21,7 @@ from migmodel.sim.period import Period
 from migmodel.sim.plan import EPSILON
 from migmodel.sim.recorder import Recorder
 from migmodel.sim.settings import Settings
-from migmodel.sim.steady import Steady, SyncMark
+from migmodel.sim.steady import Steady, SyncMark, counts_of
 from migmodel.sim.stream import Stream
 from migmodel.sim.xbzrle import make_cache
 from migmodel.units import PAGE_BYTES
@@ -312,7 +312,7 @@ class Migration:
         mark = SyncMark(
             now,
             self.pending_bytes,
-            self.stream.sent_bytes,
+            counts_of(self.stream),
             self.sync_count,
             self.machine.throttle.percent,
             self.period.hits,
@@ -341,7 +341,7 @@ class Migration:
             for sweeper in self.machine.sweepers:
                 sweeper.armed = sweeper.written - sweeper.share_pages
             self.sync_count += int(times) * cycle.syncs
-            self.stream.sent_bytes += times * cycle.sent_bytes
+            cycle.repeat(self.stream, times)
             self.stream.open_window(self.env.now)
             self.announce()
         # Syncs of the timer may have seen it again meanwhile.
