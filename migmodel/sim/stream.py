@@ -386,9 +386,9 @@ class Stream:
             whole = int(seconds * MS_PER_S + EPSILON)
             over = noise.happens(seconds * MS_PER_S - whole)
             bandwidth = sent_bytes / ((whole + over) / MS_PER_S)
-        elif plan.link_bound:
-            # The link evens out what the CPUs do. What differs is how much a writer has
-            # sent when, woken, it looks at the clock.
+        elif plan.link_bound and self._host.same_host:
+            # One host's noise is its CPUs', which a link of its own evens out. What
+            # differs is how much a writer has sent when, woken, it sees the clock.
             before, self._beyond = self._beyond, noise.phase()
             pages = max(wire.CLOCK_PAGES, self.costs[plan.kind].counted_pages)
             more = (self._beyond - before) * pages * self.page_bytes(plan.kind)
