@@ -26,6 +26,7 @@ WINDOW_S = 0.1  # BUFFER_DELAY
 # The clock is in whole ms and the test is "> 50": an iterate call that is not ended by
 # the rate limit runs 51 ms.
 ITERATE_S = 0.051
+CLOCK_PAGES = 64  # after so many pages each the call looks at the clock
 WINDOWS_PER_S = 10  # XFER_LIMIT_RATIO
 
 

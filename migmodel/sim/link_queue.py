@@ -9,9 +9,34 @@ narrowest part of the way finds it between two thirds and full.
 
 from __future__ import annotations
 
+import math
+
+from migmodel.physics import wire
+from migmodel.records import Link
+from migmodel.sim.host import Host
 from migmodel.sim.plan import EPSILON
 
-LEAST_SHARE = 2 / 3  # of it, at which a waiting writer goes on
+LEAST_SHARE = 1 - wire.SOCKET_REFILL_SHARE  # of it, where a waiting writer goes on
+
+
+def link_bytes_per_s(link: Link, host: Host, connections: int = 1) -> float:
+    """What the link carries for the stream: RAM's bytes, without headers [bytes/s].
+
+    One TCP connection has at most its buffers in flight a round trip; Linux lets these
+    grow to 4 MiB by itself (tcp(7), tcp_wmem).
+    """
+    given = link.bandwidth_bytes_per_s
+    rate = host["link_bytes_per_s"] if given is None else given
+    if link.transport == "tcp" and given is not None:
+        rate *= wire.TCP_SHARE
+    if link.transport == "tcp" and link.rtt_s > 0:
+        rate = min(rate, connections * tcp_buffer_bytes(link) / link.rtt_s)
+    return min(rate, host["link_bytes_per_s"])
+
+
+def tcp_buffer_bytes(link: Link) -> float:
+    """What a TCP connection's send buffer grows to [bytes]."""
+    return link.socket_buffer_bytes or wire.TCP_BUFFER_BYTES
 
 
 class LinkQueue:
@@ -23,6 +48,9 @@ class LinkQueue:
         What the send buffers of all connections hold together.
     fill : float
         Where between `LEAST_SHARE` (0) and full (1) the writers stand.
+    refill_bytes : float or None
+        What becomes free of one connection's until its writer is woken; None: a third
+        of all.
 
     Attributes
     ----------
@@ -30,8 +58,13 @@ class LinkQueue:
         In it.
     """
 
-    def __init__(self, buffer_bytes: float, fill: float) -> None:
+    def __init__(
+        self, buffer_bytes: float, fill: float, refill_bytes: float | None = None
+    ) -> None:
         share = LEAST_SHARE + (1 - LEAST_SHARE) * fill
+        if refill_bytes is None:
+            refill_bytes = buffer_bytes * wire.SOCKET_REFILL_SHARE
+        self._refill_bytes = refill_bytes
         self.capacity_bytes = buffer_bytes * share
         self.held_bytes = 0.0
         self._time_s = 0.0
@@ -50,3 +83,13 @@ class LinkQueue:
         if bytes_per_s <= rate * (1 + EPSILON):
             return float("inf")
         return room / (bytes_per_s - rate)
+
+    def woken_in_s(self, seconds: float, rate: float) -> float:
+        """When a writer that waits is first woken after so long [s].
+
+        It waits from now on, until the link has drained a third of its buffer, which it
+        fills again at once. Of several connections each has its share of the link: one
+        of them is woken as often as one alone would be.
+        """
+        every_s = self._refill_bytes / rate
+        return math.ceil(seconds / every_s - EPSILON) * every_s

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from migmodel.managers.passes import PassCounter
-from migmodel.physics import wire
 from migmodel.physics.versions import Behaviour
 from migmodel.records import Scenario
 from migmodel.records.policy import ACTING
@@ -22,7 +21,7 @@ from migmodel.sim.period import Period
 from migmodel.sim.plan import EPSILON
 from migmodel.sim.recorder import Recorder
 from migmodel.sim.settings import Settings
-from migmodel.sim.steady import Steady, SyncMark
+from migmodel.sim.steady import Steady, SyncMark, counts_of
 from migmodel.sim.stream import Stream
 from migmodel.sim.xbzrle import make_cache
 from migmodel.units import PAGE_BYTES
@@ -190,11 +189,11 @@ class Migration:
         It goes on over pages of all kinds until the window's budget is used, 51 ms
         have passed or nothing is set; only then is the threshold looked at again.
         """
-        call_end_s = self.env.now + wire.ITERATE_S
+        self.stream.begin_call(self.env.now)
         over = False
         while self.status == "active" and self.memory.pending_pages > 0 and not over:
             self.machine.advance(self.env.now)
-            plan = self.stream.make_plan(self.env.now, call_end_s)
+            plan = self.stream.make_plan(self.env.now)
             self.stream.plan = plan
             over = plan.ends_call
             try:
@@ -205,9 +204,9 @@ class Migration:
                     # The flag is looked at when the call ends; nobody wakes the thread.
                     yield from self.hold(plan.end_with_turn(self.env.now))
             self.drop_plan()
-            over = over or self.env.now >= call_end_s - EPSILON
+            over = over or self.env.now >= self.stream.call_end_s - EPSILON
             done = over or self.memory.pending_pages == 0
-            if done and self.stream.close_window(self.env.now, plan.limited):
+            if done and self.stream.close_window(self.env.now, plan):
                 self.sample()
 
     # -- syncing --
@@ -313,7 +312,7 @@ class Migration:
         mark = SyncMark(
             now,
             self.pending_bytes,
-            self.stream.sent_bytes,
+            counts_of(self.stream),
             self.sync_count,
             self.machine.throttle.percent,
             self.period.hits,
@@ -342,7 +341,7 @@ class Migration:
             for sweeper in self.machine.sweepers:
                 sweeper.armed = sweeper.written - sweeper.share_pages
             self.sync_count += int(times) * cycle.syncs
-            self.stream.sent_bytes += times * cycle.sent_bytes
+            cycle.repeat(self.stream, times)
             self.stream.open_window(self.env.now)
             self.announce()
         # Syncs of the timer may have seen it again meanwhile.

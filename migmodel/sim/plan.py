@@ -27,9 +27,12 @@ class Plan:
         It ends the iterate call: the threshold is looked at when it is over.
     limited : bool
         The rate limit ends its windows, not time.
+    link_bound : bool
+        It waits for the link: the queue is full.
     turns_a_window : int
         Turns after which a window closes: 1 where each turn uses up the window's
-        budget, 2 where iterate calls of 51 ms end by themselves.
+        budget, 2 where iterate calls of 51 ms end by themselves, 1 where these last
+        as long as a window.
     """
 
     start_s: float
@@ -41,6 +44,7 @@ class Plan:
     ends_call: bool
     limited: bool
     turns_a_window: int = 1
+    link_bound: bool = False
     done_pages: float = 0.0
     done_windows: int = 0
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from migmodel.sim.stream import Stream
 
 # When so many syncs find no less than as many before them, with nothing left that could
 # change it and the threshold out of reach, it will be so for ever.
@@ -14,11 +17,11 @@ PATIENCE_SYNCS = 300  # near the threshold: luck has had its chances
 
 
 class SyncMark(NamedTuple):
-    """How things stood at a sync."""
+    """How things stood at a sync; `counts` are the stream's."""
 
     time_s: float
     pending_bytes: float
-    sent_bytes: float
+    counts: tuple[float, ...]
     sync_count: int
     throttle: float
     hits: int
@@ -28,8 +31,25 @@ class Cycle(NamedTuple):
     """What repeats itself for ever."""
 
     seconds: float
-    sent_bytes: float
+    counts: tuple[float, ...]
     syncs: int
+
+    def repeat(self, stream: Stream, times: float) -> None:
+        """Add to the stream's counts what so many cycles add."""
+        now = counts_of(stream)
+        grown = [at + times * more for at, more in zip(now, self.counts, strict=True)]
+        for name, value in zip(_STREAM_COUNTS, grown, strict=False):
+            setattr(stream, name, value)
+        stream.tally.set_counts(grown[len(_STREAM_COUNTS) :])
+
+
+_STREAM_COUNTS = ("sent_bytes", "source_cpu_s", "destination_cpu_s")
+
+
+def counts_of(stream: Stream) -> tuple[float, ...]:
+    """Everything about a stream that adds up."""
+    own = (getattr(stream, name) for name in _STREAM_COUNTS)
+    return (*own, *stream.tally.counts)
 
 
 class Steady:
@@ -68,6 +88,6 @@ class Steady:
         first, last = self._marks[-SYNCS], self._marks[-1]
         return Cycle(
             last.time_s - first.time_s,
-            last.sent_bytes - first.sent_bytes,
+            tuple(b - a for a, b in zip(first.counts, last.counts, strict=True)),
             last.sync_count - first.sync_count,
         )

@@ -7,14 +7,15 @@ of docs/model.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
-from migmodel.records import Link, Scenario
+from migmodel.records import Scenario
 from migmodel.sim.costs import Costs, PageCost
 from migmodel.sim.host import Host
-from migmodel.sim.link_queue import LinkQueue
+from migmodel.sim.link_queue import LinkQueue, link_bytes_per_s, tcp_buffer_bytes
 from migmodel.sim.machine import Machine
 from migmodel.sim.memory import PageKind
 from migmodel.sim.plan import EPSILON, Plan
@@ -26,26 +27,6 @@ UNLIMITED_PPS = float("inf")
 _ZERO = int(PageKind.ZERO)
 _SYNCS_A_SCAN = 24
 _MOST_CALLS_A_SYNC = 10  # where the throttle is judged by the second
-
-
-def link_bytes_per_s(link: Link, host: Host, connections: int = 1) -> float:
-    """What the link carries for the stream: RAM's bytes, without headers [bytes/s].
-
-    One TCP connection has at most its buffers in flight a round trip; Linux lets these
-    grow to 4 MiB by itself (tcp(7), tcp_wmem).
-    """
-    given = link.bandwidth_bytes_per_s
-    rate = host["link_bytes_per_s"] if given is None else given
-    if link.transport == "tcp" and given is not None:
-        rate *= wire.TCP_SHARE
-    if link.transport == "tcp" and link.rtt_s > 0:
-        rate = min(rate, connections * tcp_buffer_bytes(link) / link.rtt_s)
-    return min(rate, host["link_bytes_per_s"])
-
-
-def tcp_buffer_bytes(link: Link) -> float:
-    """What a TCP connection's send buffer grows to [bytes]."""
-    return link.socket_buffer_bytes or wire.TCP_BUFFER_BYTES
 
 
 class Stream:
@@ -91,7 +72,11 @@ class Stream:
             # What is on the way lies in the send buffer too, but waits for nobody.
             on_the_way = self.link_bytes_per_s * link.rtt_s
             buffers = connections * tcp_buffer_bytes(link)
-            self.queue = LinkQueue(max(buffers - on_the_way, 0.0), host.noise.phase())
+            self.queue = LinkQueue(
+                max(buffers - on_the_way, 0.0),
+                host.noise.phase(),
+                tcp_buffer_bytes(link) * wire.SOCKET_REFILL_SHARE,
+            )
         rules = settings.rules
         self.syncs_each_iterate = rules.syncs_each_iterate and settings.has(
             "postcopy-ram"
@@ -105,6 +90,10 @@ class Stream:
         self._window_start_s = 0.0
         self._window_bytes = 0.0
         self._window_pages = 0.0  # other than zero pages
+        self.call_end_s = 0.0
+        self._call_start_s = 0.0
+        self._call_ends_woken = False
+        self._beyond = 0.5  # of a look at the clock, sent when the last window closed
 
     # -- what a page costs --
 
@@ -248,8 +237,14 @@ class Stream:
 
     # -- what is sent next --
 
-    def make_plan(self, now_s: float, call_end_s: float) -> Plan:
-        """Plan what happens next in an iterate call that may last until `call_end_s`.
+    def begin_call(self, now_s: float) -> None:
+        """Begin an iterate call that may last until `call_end_s`."""
+        self._call_start_s = now_s
+        self.call_end_s = now_s + wire.ITERATE_S
+        self._call_ends_woken = False
+
+    def make_plan(self, now_s: float) -> Plan:
+        """Plan what happens next in the iterate call.
 
         Many calls that will all go alike, with nothing to decide before their end, are
         one plan.
@@ -271,7 +266,7 @@ class Stream:
         # A stream kept below its fair share gets a CPU when it wants it.
         burst = self.pipeline(kind).free_rate_pps if limited else contended
         burst *= self._draining(cost)
-        most_s, swallowing = call_end_s - now_s, False
+        most_s, swallowing, link_bound = self.call_end_s - now_s, False, False
         if not limited:
             swallowed, fills_s = self.swallowing(now_s, kind)
             swallowing = fills_s > 0
@@ -279,13 +274,18 @@ class Stream:
                 burst, most_s = swallowed, min(most_s, fills_s)
             else:
                 self._machine.set_stream(self.pipeline(kind, asked))
+                link_bound = self._waits_for_link(contended, cost)
+                if link_bound:
+                    most_s = self._end_call_woken(now_s)
 
         def plan(turns: int, turn_s: float, pages: float, ends_call: bool) -> Plan:
             turn_s = max(turn_s, EPSILON)
             self.iterates = turns
-            return Plan(now_s, turns, turn_s, pages, burst, kind, ends_call, limited)
+            made = Plan(now_s, turns, turn_s, pages, burst, kind, ends_call, limited)
+            made.link_bound = link_bound
+            return made
 
-        call_begins = most_s >= wire.ITERATE_S - EPSILON
+        call_begins = now_s - self._call_start_s < EPSILON
         by_time = burst * max(most_s, 0.0)
         if limited and left <= min(run_pages, by_time):
             # The budget will be used up: sleep then until the window closes.
@@ -297,15 +297,32 @@ class Stream:
             end_s = max(self._window_start_s + window_s, now_s + left / burst)
             return plan(1, end_s - now_s, left, True)
         if not limited and call_begins and not swallowing:
-            pages = burst * wire.ITERATE_S
+            pages = burst * most_s
             turns = self._alike(run_pages, pages, burst * size)
             if turns > 1:
-                many = plan(turns, wire.ITERATE_S, pages, True)
-                many.turns_a_window = 2
+                many = plan(turns, most_s, pages, True)
+                many.turns_a_window = math.ceil(wire.WINDOW_S / most_s - EPSILON)
                 return many
         pages = min(run_pages, by_time)
-        ends_call = pages < run_pages and most_s >= call_end_s - now_s
+        ends_call = pages < run_pages and most_s >= self.call_end_s - now_s
         return plan(1, pages / burst, pages, ends_call)
+
+    def _waits_for_link(self, pages_per_s: float, cost: PageCost) -> bool:
+        """Whether the link's queue is full and so many pages all that it drains."""
+        drained = self.link_bytes_per_s * (1 - EPSILON)
+        return self.queue is not None and pages_per_s * cost.wire_bytes >= drained
+
+    def _end_call_woken(self, now_s: float) -> float:
+        """Have the call end when the link lets the writer go on; time until then [s].
+
+        Asleep in a write, which it is from now on, it does not look at the clock.
+        """
+        if self.queue is not None and not self._call_ends_woken:
+            least_s = max(self.call_end_s - now_s, 0.0)
+            waits_s = self.queue.woken_in_s(least_s, self.link_bytes_per_s)
+            self.call_end_s = now_s + waits_s
+            self._call_ends_woken = True
+        return self.call_end_s - now_s
 
     def _draining(self, cost: PageCost) -> float:
         """Share of the time that channels drained after each iterate call leave."""
@@ -351,12 +368,12 @@ class Stream:
         self._window_bytes = 0.0
         self._window_pages = 0.0
 
-    def close_window(self, now_s: float, limited: bool) -> bool:
+    def close_window(self, now_s: float, plan: Plan) -> bool:
         """Close the window that is open, if it has lasted; whether it has."""
         seconds = now_s - self._window_start_s
         if seconds < wire.WINDOW_S - EPSILON:
             return False
-        self._judge_window(self._window_bytes, seconds, limited)
+        self._judge_window(self._window_bytes, seconds, plan)
         self.open_window(now_s)
         return True
 
@@ -371,7 +388,7 @@ class Stream:
             more = windows - plan.done_windows - 1
             self._charge_windows(more)
             plan.done_windows = windows
-            self._judge_window(window_bytes, window_s, plan.limited)
+            self._judge_window(window_bytes, window_s, plan)
         self._window_start_s = plan.start_s + windows * window_s
         done_bytes = plan.done_pages * self.page_bytes(plan.kind)
         self._window_bytes = done_bytes - windows * window_bytes
@@ -383,14 +400,21 @@ class Stream:
         self.source_cpu_s += count * self._host["window_source_s"]
         self.destination_cpu_s += count * self._host["window_destination_s"]
 
-    def _judge_window(self, sent_bytes: float, seconds: float, limited: bool) -> None:
+    def _judge_window(self, sent_bytes: float, seconds: float, plan: Plan) -> None:
         """Bandwidth of a window, and the threshold that follows from it."""
         noise = self._host.noise
-        if limited:
+        if plan.limited:
             # QEMU's clock has whole ms: what is over comes as one ms now and then.
             whole = int(seconds * MS_PER_S + EPSILON)
             over = noise.happens(seconds * MS_PER_S - whole)
             bandwidth = sent_bytes / ((whole + over) / MS_PER_S)
+        elif plan.link_bound and self._host.same_host:
+            # One host's noise is its CPUs', which a link of its own evens out. What
+            # differs is how much a writer has sent when, woken, it sees the clock.
+            before, self._beyond = self._beyond, noise.phase()
+            pages = max(wire.CLOCK_PAGES, self.costs[plan.kind].counted_pages)
+            more = (self._beyond - before) * pages * self.page_bytes(plan.kind)
+            bandwidth = (sent_bytes + more) / seconds
         else:
             bandwidth = sent_bytes / seconds * noise.window_factor()
         self._charge_windows(1)

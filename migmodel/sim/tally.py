@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from migmodel.sim.costs import PageCost
 from migmodel.sim.memory import PageKind
@@ -55,6 +56,16 @@ class Tally:
             self.encoded_bytes += pages * cost.wire_bytes
         if cost.channels is not None and cost.channels.overlap is not None:
             self.multifd_bytes += pages * cost.counted_bytes
+
+    @property
+    def counts(self) -> tuple[float, ...]:
+        """All of it, in order."""
+        return tuple(getattr(self, each.name) for each in fields(self))
+
+    def set_counts(self, counts: Sequence[float]) -> None:
+        """Set all of it, in the order of `counts`."""
+        for each, value in zip(fields(self), counts, strict=True):
+            setattr(self, each.name, value)
 
     @property
     def ratio(self) -> float | None:

@@ -226,6 +226,9 @@ class XbzrleCache:
         small_bytes = xbzrle.run_bytes(0, run) + xbzrle.FRAME_BYTES
         whole = miss + overflow
         compare_s = host["zero_page_source_s"] + host["xbzrle_compare_s"]
+        # What is encoded is read as a page is, and copied once more.
+        read_s = (plain.destination_s + host["xbzrle_insert_s"]) * run / PAGE_BYTES
+        decode_s = host["xbzrle_decode_s"] + read_s
         bytes_a_page = whole * wire.NORMAL_PAGE_BYTES + encoded * small_bytes
         flushes = whole / wire.FLUSH_PAGES + encoded * small_bytes / wire.BUFFER_BYTES
         flush_pages = min(1 / max(flushes, 1e-9), _MOST_FLUSH_PAGES)
@@ -240,7 +243,7 @@ class XbzrleCache:
             + hit * compare_s
             + host["xbzrle_byte_s"] * (encoded * run + overflow * PAGE_BYTES),
             whole * plain.destination_s
-            + encoded * (host["zero_page_destination_s"] + host["xbzrle_decode_s"]),
+            + encoded * (host["zero_page_destination_s"] + decode_s),
             xbzrle=(miss, hit, overflow, counted_encoded + overflow * PAGE_BYTES),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from migmodel.analysis.profiles import load_profile
@@ -37,6 +38,15 @@ def test_a_waiting_writer_finds_it_between_two_thirds_and_full():
     assert LinkQueue(3e6, fill=1.0).capacity_bytes == pytest.approx(3e6)
 
 
+def test_a_waiting_writer_is_woken_each_time_a_third_has_drained():
+    queue = LinkQueue(3e6, fill=0.5)
+    assert queue.woken_in_s(0.05, RATE) == pytest.approx(0.1)
+    assert queue.woken_in_s(0.25, RATE) == pytest.approx(0.3)
+    # Of two connections each drains half as fast, but either ends the wait.
+    two = LinkQueue(6e6, fill=0.5, refill_bytes=1e6)
+    assert two.woken_in_s(0.25, RATE) == pytest.approx(0.3)
+
+
 def outcome(buffer_bytes=None, technique="precopy", rate_pps=100.0, **link):
     """Of 100 MiB over 100 Mbit/s."""
     scenario = Scenario(
@@ -58,9 +68,12 @@ def outcome(buffer_bytes=None, technique="precopy", rate_pps=100.0, **link):
     return simulate(scenario, draw_host(load_profile("tcg-2core"))).outcome
 
 
-@pytest.mark.parametrize("technique", ["precopy", "postcopy"])
-def test_the_guest_stands_still_until_the_queue_is_empty(technique):
-    small, large = (outcome(size, technique) for size in (MIB, 8 * MIB))
+# What is dirty when post-copy is asked for is more than one iterate call sends.
+@pytest.mark.parametrize(
+    ("technique", "rate_pps"), [("precopy", 100.0), ("postcopy", 400.0)]
+)
+def test_the_guest_stands_still_until_the_queue_is_empty(technique, rate_pps):
+    small, large = (outcome(size, technique, rate_pps) for size in (MIB, 8 * MIB))
     longer = large.downtime_stop_resume_s - small.downtime_stop_resume_s
     carried = 12.5e6 * 1448 / 1514
     assert longer == pytest.approx(7 * MIB * 5 / 6 / carried, rel=0.1)
@@ -80,3 +93,38 @@ def test_channels_have_a_buffer_each():
     one = outcome(MIB, **link)
     two = outcome(MIB, "multifd", **link)
     assert two.total_time_s < 0.6 * one.total_time_s
+
+
+def test_cpu_noise_does_not_make_a_full_link_faster():
+    """A threshold an eighth above what the link carries is not met by luck."""
+    profile = load_profile("tcg-2core")
+    scenario = Scenario(
+        guest=Guest(ram_bytes=128 * MIB),
+        workload=Workload(working_set_bytes=64 * MIB),
+        link=Link(transport="tcp", bandwidth_bytes_per_s=125e6),
+        policy=Policy(parameters={"max-bandwidth": 0, "downtime-limit": 500}),
+        limits=Limits(max_time_s=5.0),
+    )
+    for seed in range(5):
+        host = draw_host(profile, np.random.default_rng(seed))
+        host.noise.window_sd = 0.14
+        trace = simulate(scenario, host)
+        assert trace.outcome.verdict == "cancelled"
+
+
+def test_an_iterate_call_ends_when_the_link_lets_it():
+    """Passes that one call ends last whole thirds of the buffer, not 51 ms."""
+    profile = load_profile("tcg-2core")
+    scenario = Scenario(
+        guest=Guest(ram_bytes=64 * MIB),
+        workload=Workload(working_set_bytes=48 * MIB),
+        link=Link(transport="tcp", bandwidth_bytes_per_s=25e6),
+        policy=Policy(parameters={"max-bandwidth": 0, "downtime-limit": 2090}),
+        limits=Limits(max_time_s=6.0),
+    )
+    rounds = simulate(scenario, draw_host(profile)).rounds
+    third_s = 4 * MIB / 3 / (25e6 * 1448 / 1514)
+    lasted = [each.end_s - each.start_s for each in rounds[2:]]
+    assert len(lasted) > 10
+    for seconds in lasted:
+        assert seconds % third_s == pytest.approx(0.002, abs=0.002)

@@ -223,6 +223,18 @@ def test_a_time_limit_cancels(max_time, tcg_host):
     assert trace.phases.end_s == pytest.approx(max_time, abs=0.06)
 
 
+def test_passes_that_repeat_themselves_cost_what_each_costs(tcg_host):
+    """However long it goes on, and though the repeats are not simulated one by one."""
+
+    def run(seconds):
+        return simulate(scenario(max_time=seconds), tcg_host).outcome
+
+    first, second, long = run(30.0), run(60.0), run(630.0)
+    for name in ("bytes_sent", "source_cpu_s", "destination_cpu_s", "passes"):
+        start, later, end = (getattr(each, name) for each in (first, second, long))
+        assert end - later == pytest.approx(19 * (later - start), rel=0.05), name
+
+
 def test_cost_does_not_grow_with_ram(tcg_host, count_events):
     """The same passes: as many events for 16 TiB as for 1 GiB."""
 

@@ -99,6 +99,35 @@ def test_an_encoded_page_has_the_length_of_its_change():
     assert it.xbzrle_bytes / it.xbzrle_pages == pytest.approx(64 + 2 + 3, rel=0.02)
 
 
+def test_the_destination_reads_what_is_encoded_as_it_reads_pages():
+    """Half a page of changes is half a page to read, and copied once more."""
+
+    def destination_s(delta_bytes):
+        """Of a page found: what more of them cost more."""
+        bandwidth = delta_bytes * 40_000
+        runs = [
+            described(
+                "xbzrle",
+                bw=bandwidth,
+                content="delta",
+                delta_bytes=delta_bytes,
+                rate=60_000.0,
+                parameters={"downtime-limit": 1},
+                limits=Limits(max_time_s=seconds),
+            )
+            for seconds in (20.0, 25.0)
+        ]
+        short, long = (outcome(run) for run in runs)
+        pages = long.xbzrle_pages - short.xbzrle_pages
+        assert pages > 50_000
+        return (long.destination_cpu_s - short.destination_cpu_s) / pages
+
+    slower = 1 + TCG["guest_interference"]
+    half_s = (TCG["page_destination_s"] + TCG["xbzrle_insert_s"]) / 2 * slower
+    more_s = destination_s(2048) - destination_s(1024)
+    assert more_s == pytest.approx(half_s / 2, rel=0.3)
+
+
 def test_pages_rewritten_wholly_overflow_and_save_nothing():
     plain, cached = outcome(described()), outcome(described("xbzrle"))
     assert cached.xbzrle_overflows > 0.9 * cached.xbzrle_pages
