@@ -32,13 +32,10 @@ LOOSE = {
     # destination does look much alike; so the fit says, too.
     "multifd_packet_s": 0.6,
     "multifd_page_destination_s": 0.5,
-    # Half a microsecond, of pages whose memory costs the destination nine.
-    "zlib_decode_random_s": 1.0,
-    "zstd_decode_random_s": 0.5,
+    "zlib_decode_random_s": 0.3,
     "zstd_19_zero_s": 0.5,
     "zstd_1_zero_s": 0.2,
     "zstd_3_zero_s": 0.2,
-    "zstd_decode_zero_s": 0.3,
 }
 USUAL = 0.1
 
