@@ -242,14 +242,12 @@ def _expected_s(scenario: Scenario, profile: HostProfile) -> float:
 
 
 def _report(validation: Validation, out: Path) -> None:
-    from rich.console import Console
-
     from .figures import draw_figures
-    from .report import print_report, write_report
+    from .report import report_lines, write_report
     from .summary import write_summary
 
     write_summary(validation.comparisons, validation.headlines, out)
     write_report(validation, out)
     draw_figures(validation.comparisons, out)
-    print_report(validation, Console())
+    click.echo("\n".join(report_lines(validation)))
     click.echo(f"runs, tables and figures are in {out}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from migmodel.records.files import write_bytes
+from migmodel.show.tables import aligned
 from migmodel.units import MS_PER_S
 
 from .baselines import BASELINES
@@ -17,9 +17,6 @@ from .fault_latency import fault_latency
 from .headline import Headline
 from .quantity import Quantity
 from .validation import Validation
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 REPORT = "report.md"
 
@@ -32,23 +29,31 @@ def write_report(validation: Validation, out: Path) -> None:
     write_bytes(out / REPORT, "\n".join(_markdown(validation)).encode())
 
 
-def print_report(validation: Validation, console: Console) -> None:
-    """Print scenarios, headlines and what they are worth."""
-    from rich.table import Table
+def report_lines(validation: Validation) -> Iterator[str]:
+    """Scenarios, headlines and what they are worth, for a terminal.
 
+    Baselines, a column each, are a table of their own here: lines stay near 100 long.
+    """
+    scenarios = list(_scenario_rows(validation.comparisons))
+    first = len(SCENARIO_HEADER) - len(BASELINES)
     for title, header, rows in (
-        ("scenarios", SCENARIO_HEADER, _scenario_rows(validation.comparisons)),
-        ("costs", DETAIL_HEADER, _detail_rows(validation.comparisons)),
-        ("headlines", HEADLINE_HEADER, _headline_rows(validation.headlines)),
+        ("Scenarios", SCENARIO_HEADER[:first], [row[:first] for row in scenarios]),
+        (
+            "Baselines: error of their total time, or their verdict",
+            (SCENARIO_HEADER[0], *SCENARIO_HEADER[first:]),
+            [(row[0], *row[first:]) for row in scenarios],
+        ),
+        (
+            "Costs, measured / predicted",
+            DETAIL_HEADER,
+            list(_detail_rows(validation.comparisons)),
+        ),
+        ("Headlines", HEADLINE_HEADER, list(_headline_rows(validation.headlines))),
     ):
-        table = Table(title=title, title_justify="left")
-        for name in header:
-            table.add_column(name, overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    for line in _closing_lines(validation):
-        console.print(line, markup=False, highlight=False)
+        yield title
+        yield from (f"  {line}" for line in aligned([header, *rows]))
+        yield ""
+    yield from _closing_lines(validation)
 
 
 SCENARIO_HEADER = (

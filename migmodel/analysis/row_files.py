@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from migmodel.analysis.sweep import Row
 
@@ -18,72 +19,29 @@ SUFFIXES = (".csv", ".parquet")
 PARTIAL = ".partial.jsonl"
 
 
-class RowFile(Protocol):
-    """A table on disk, open for rows."""
+class RowFile(ABC):
+    """A table on disk, open for rows.
 
-    rows_path: Path  # where the rows are until all is done
+    Parameters
+    ----------
+    rows_path : Path
+        Where the rows are until all is done.
+    """
 
-    def append(self, row: Row) -> None:
-        """Write one row through to the file."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-
-def open_rows(path: Path, columns: Sequence[str]) -> RowFile:
-    """Open a table for writing, in the format that its suffix names."""
-    if path.suffix.lower() == ".parquet":
-        return ParquetRows(path, columns)
-    return CsvRows(path, columns)
-
-
-class CsvRows:
-    """A CSV file with a header; what is missing is empty."""
-
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.rows_path = path
-        self._stream = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._stream, columns, lineterminator="\n")
-        self._writer.writeheader()
-        self._stream.flush()
+    def __init__(self, rows_path: Path) -> None:
+        self.rows_path = rows_path
+        self._stream = rows_path.open("w", newline="", encoding="utf-8")
 
     def append(self, row: Row) -> None:
         """Write one row through to the file."""
-        self._writer.writerow(row)
+        self._write(row)
         self._stream.flush()
 
-    def __enter__(self) -> Self:
-        return self
+    @abstractmethod
+    def _write(self, row: Row) -> None: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stream.close()
-
-
-class ParquetRows:
-    """A Parquet file, made at the end of the rows kept beside it until then."""
-
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.rows_path = path.with_name(path.name + PARTIAL)
-        self._path = path
-        self._columns = columns
-        self._stream = self.rows_path.open("w", encoding="utf-8")
-
-    def append(self, row: Row) -> None:
-        """Write one row through to the file of rows."""
-        self._stream.write(json.dumps(row) + "\n")
-        self._stream.flush()
+    @abstractmethod
+    def _finish(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self
@@ -96,9 +54,44 @@ class ParquetRows:
     ) -> None:
         self._stream.close()
         if kind is None:
-            self._convert()
+            self._finish()
 
-    def _convert(self) -> None:
+
+def open_rows(path: Path, columns: Sequence[str]) -> RowFile:
+    """Open a table for writing, in the format that its suffix names."""
+    if path.suffix.lower() == ".parquet":
+        return ParquetRows(path, columns)
+    return CsvRows(path, columns)
+
+
+class CsvRows(RowFile):
+    """A CSV file with a header; what is missing is empty."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        super().__init__(path)
+        self._writer = csv.DictWriter(self._stream, columns, lineterminator="\n")
+        self._writer.writeheader()
+        self._stream.flush()
+
+    def _write(self, row: Row) -> None:
+        self._writer.writerow(row)
+
+    def _finish(self) -> None:
+        """Do nothing: the rows are the table."""
+
+
+class ParquetRows(RowFile):
+    """A Parquet file, made at the end of the rows kept beside it until then."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        super().__init__(path.with_name(path.name + PARTIAL))
+        self._path = path
+        self._columns = columns
+
+    def _write(self, row: Row) -> None:
+        self._stream.write(json.dumps(row) + "\n")
+
+    def _finish(self) -> None:
         import pyarrow.parquet
 
         with self.rows_path.open(encoding="utf-8") as stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migmodel.managers import DEFAULT_AFTER_PASSES
+from migmodel.records.policy import TUNED
 from migmodel.records.prediction import Prediction
 from migmodel.records.trace import Round, Trace
 from migmodel.units import format_bandwidth, format_bytes, format_duration
@@ -49,12 +50,18 @@ def _why_completed(prediction: Prediction) -> str:
     limit = format_duration(policy.downtime_limit_s)
     fits = f"what is left fits the downtime limit of {limit}"
     match policy.technique:
-        case "autoconverge" if throttle:
-            return f"the throttle rises to {throttle:.0f} %, until {fits}"
         case "postcopy" if trace.outcome.postcopy_requests is not None:
             return f"after {after} passes the guest moves and its memory follows"
         case "pause" if _was_paused(trace):
             return f"after {after} passes the guest is paused and the rest follows"
+        case technique if not policy.downtime_limit_s and technique not in TUNED:
+            # QEMU does not look again at what the guest wrote before it counts 0 left.
+            return (
+                "with a downtime limit of 0 QEMU stops the guest at the end of a pass, "
+                "whatever it wrote meanwhile"
+            )
+        case "autoconverge" if throttle:
+            return f"the throttle rises to {throttle:.0f} %, until {fits}"
         case "dirtylimit" if _slowed(prediction):
             return f"vCPUs sleep at full dirty rings, until {fits}"
         case "downtime-tuning":

@@ -121,6 +121,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         status = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return InputError.exit_status
     except click.UsageError as error:
         return _complain(_usage_text(error), error.exit_code)
     except click.ClickException as error:

@@ -67,7 +67,8 @@ def plot(
 
         title = "Migrations over time"
         write_page([("", interactive(traces))], Path(page), title)
-    click.echo(f"{len(traces)} in " + " and ".join(map(str, outputs)))
+    many = "migration" if len(traces) == 1 else "migrations"
+    click.echo(f"{len(traces)} {many} drawn in " + " and ".join(map(str, outputs)))
 
 
 def _labels(files: tuple[Path, ...]) -> list[str]:

@@ -17,7 +17,15 @@ from migmodel.cli.option_values import (
 from migmodel.errors import InputError
 from migmodel.managers import DEFAULT_AFTER_PASSES
 from migmodel.records.parameters import PARAMETERS, ParameterValue, Version
-from migmodel.records.policy import ACTING, TECHNIQUES, TUNED, Policy, Technique, Tuning
+from migmodel.records.policy import (
+    ACTING,
+    DEFAULT_RISE,
+    TECHNIQUES,
+    TUNED,
+    Policy,
+    Technique,
+    Tuning,
+)
 from migmodel.units import (
     format_bandwidth,
     format_bytes,
@@ -130,7 +138,7 @@ def policy_from(reader: OptionReader, ram_bytes: int, version: Version) -> Polic
         after_passes=reader.take("after", whole_number, None, passes),
         parameters=parameters,
         capabilities=_capabilities(reader),
-        tuning=_tuning(reader, technique),
+        tuning=_tuning(reader, technique, parameters, version),
     )
 
 
@@ -167,19 +175,36 @@ def _capabilities(reader: OptionReader) -> dict[str, bool]:
     return found
 
 
-def _tuning(reader: OptionReader, technique: Technique) -> Tuning | None:
+def _tuning(
+    reader: OptionReader,
+    technique: Technique,
+    parameters: dict[str, ParameterValue],
+    version: Version,
+) -> Tuning | None:
     name = TUNED.get(technique)
     if name is None:
         return None
     default = Tuning()
-    rises = "rises to 10 times its first value"
+    in_ms = name == "downtime-limit"
+    maximum = reader.take(
+        "tune_to",
+        downtime_ms if in_ms else parse_bandwidth,
+        None,
+        f"{name} rises to {DEFAULT_RISE} times its first value",
+    )
+    first = int(parameters.get(name, PARAMETERS[name].default_of(version)))
+    if not in_ms and not first:
+        raise InputError(
+            f"{technique} raises {name}, and unlimited is the most: give --bw"
+        )
+    if maximum is not None and maximum <= first:
+        shown = f"{first} ms" if in_ms else format_bandwidth(first)
+        raise InputError(
+            f"--tune-to: {technique} raises {name}: give more than the first, {shown} "
+            f"({'--downtime' if in_ms else '--bw'})"
+        )
     return Tuning(
-        maximum=reader.take(
-            "tune_to",
-            downtime_ms if name == "downtime-limit" else parse_bandwidth,
-            None,
-            f"{name} {rises}",
-        ),
+        maximum=maximum,
         steps=reader.take(
             "tune_steps", whole_number, default.steps, f"in {default.steps} steps"
         ),

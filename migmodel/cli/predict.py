@@ -131,9 +131,7 @@ def _predict_together(
             "migrations that share a link are described in files, two or more: "
             "--scenario A.json --scenario B.json --shared-link 1g"
         )
-    capacity = parse_bandwidth(shared_link)
-    if not capacity:
-        raise InputError("--shared-link needs a rate: 1g is Gbit/s")
+    capacity = _capacity(shared_link)
     single = {**options, "scenario": None}
     scenarios = [scenario_from(**{**single, "scenario": f}).scenario for f in files]
     profile = load_profile(profile_name)
@@ -150,8 +148,24 @@ def _predict_together(
         return
     from migmodel.show.verdict import verdict_text
 
-    texts = [verdict_text(prediction, profile, []) for prediction in predictions]
+    texts = [
+        f"{file}:\n{verdict_text(prediction, profile, [])}"
+        for file, prediction in zip(files, predictions, strict=True)
+    ]
     click.echo("\n\n".join(texts))
+
+
+def _capacity(shared_link: str) -> int:
+    try:
+        capacity = parse_bandwidth(shared_link)
+    except InputError:
+        capacity = 0
+    if not capacity:  # unlimited, too, is nothing to share
+        raise InputError(
+            f"--shared-link: not a rate: '{shared_link}'; write it like 1g or 10gbit "
+            "(bit/s) or 125MB/s (bytes/s)"
+        )
+    return capacity
 
 
 def _print(prediction: Prediction, profile: HostProfile) -> None:

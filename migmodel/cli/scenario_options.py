@@ -19,7 +19,7 @@ from migmodel.cli.option_values import (
     whole_number,
 )
 from migmodel.cli.policy_options import POLICY_OPTION, SETTINGS, policy_from
-from migmodel.errors import InputError
+from migmodel.errors import InputError, RecordError
 from migmodel.records.files import read_record
 from migmodel.records.parameters import (
     DEFAULT_QEMU,
@@ -251,11 +251,12 @@ def scenario_from(**options: Any) -> Described:
         f"QEMU {DEFAULT_QEMU}, the newest validated of {SUPPORTED_QEMU[0]} to "
         f"{NEWEST_QEMU}",
     )
+    policy = policy_from(reader, guest.ram_bytes, parse_version(qemu_version))
     scenario = Scenario(
         guest=guest,
         workload=workload,
-        policy=policy_from(reader, guest.ram_bytes, parse_version(qemu_version)),
-        link=_link(reader),
+        policy=policy,
+        link=_link(reader, switches=policy.technique == "postcopy"),
         limits=_limits(reader),
         qemu_version=qemu_version,
     )
@@ -273,7 +274,16 @@ def _from_file(path: Path, given: frozenset[str]) -> Described:
         )
     names = {option.name for option in (*DESCRIBING, SET, CAP)}
     everything = frozenset(names | {"scenario"})
-    return Described(read_record(path, Scenario), [], everything)
+    try:
+        return Described(read_record(path, Scenario), [], everything)
+    except RecordError as error:
+        # The likeliest slip: the whole of what --json printed.
+        if "unknown field `scenario`" not in str(error):
+            raise
+        raise InputError(
+            f"{path} is not a scenario but has one: give that alone, e.g. "
+            f"jq .scenario {path} > scenario.json"
+        ) from None
 
 
 def _guest(reader: OptionReader) -> Guest:
@@ -295,17 +305,19 @@ def _workload(reader: OptionReader, guest: Guest) -> Workload:
     kind, compressibility, delta_bytes = reader.take(
         "content", content, content("random"), ""
     )
+    working_set_bytes = reader.take(
+        "ws",
+        lambda text: part_of_ram(text, guest.ram_bytes),
+        guest.ram_bytes,
+        "working set is all of the guest's RAM",
+    )
+    at_full_speed = "rewritten at full speed" if working_set_bytes else ""
     return Workload(
         content=kind,
         compressibility=compressibility,
         delta_bytes=delta_bytes,
-        working_set_bytes=reader.take(
-            "ws",
-            lambda text: part_of_ram(text, guest.ram_bytes),
-            guest.ram_bytes,
-            "working set is all of the guest's RAM",
-        ),
-        rate_pps=reader.take("rate", pages_per_s, None, "rewritten at full speed"),
+        working_set_bytes=working_set_bytes,
+        rate_pps=reader.take("rate", pages_per_s, None, at_full_speed),
         still_bytes=reader.take(
             "still", lambda text: part_of_ram(text, guest.ram_bytes), 0, ""
         ),
@@ -321,41 +333,47 @@ def _workload(reader: OptionReader, guest: Guest) -> Workload:
     )
 
 
-def _link(reader: OptionReader) -> Link:
+def _link(reader: OptionReader, *, switches: bool) -> Link:
     said = reader.take("link", parse_link, LinkText(), "")
     if said.bandwidth_bytes_per_s is None:
         reader.assume("the link carries all that the hosts push", "--link")
     for option, value in (("transport", said.transport), ("rtt", said.rtt_s)):
         if value is not None and reader.options.get(option) is not None:
             raise InputError(f"--link and --{option} say the same: give one")
+    rtt_s = said.rtt_s
+    if rtt_s is None:
+        rtt_s = reader.take("rtt", milliseconds, 0.0, "no round-trip time")
+    # A UNIX socket ends on its host: what takes time on its way is TCP.
+    far = rtt_s > 0 and said.transport is None
     transport: Transport = reader.take(
         "transport",
         one_of(cast("tuple[Transport, ...]", get_args(Transport))),
-        "unix",
-        "",
+        "tcp" if far else "unix",
+        "TCP, as a UNIX socket has no round-trip time" if far else "",
     )
     return Link(
         transport=said.transport or transport,
         bandwidth_bytes_per_s=said.bandwidth_bytes_per_s,
-        rtt_s=(
-            reader.take("rtt", milliseconds, 0.0, "no round-trip time")
-            if said.rtt_s is None
-            else said.rtt_s
-        ),
+        rtt_s=rtt_s,
         socket_buffer_bytes=reader.take("socket_buffer", parse_bytes, None, ""),
         scope=reader.take(
             "scope", one_of(cast("tuple[Scope, ...]", get_args(Scope))), None, ""
         ),
-        outage=_outage(reader),
+        outage=_outage(reader, switches=switches),
     )
 
 
-def _outage(reader: OptionReader) -> Outage | None:
+def _outage(reader: OptionReader, *, switches: bool) -> Outage | None:
     recovered = reader.take("recover_after", parse_duration, None, "")
     if reader.options.get("outage") is None:
         if recovered is not None:
             raise InputError("--recover-after needs --outage")
         return None
+    if not switches:
+        raise InputError(
+            "--outage comes after the switch to post-copy: give --policy postcopy, or "
+            "leave it out"
+        )
     return Outage(
         at_s=reader.take("outage", parse_duration, 0.0, ""),
         recovered_after_s=recovered,

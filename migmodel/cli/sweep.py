@@ -177,9 +177,12 @@ def _summarise(grid: Grid, done: list[Row], profile: str, table: Path) -> None:
     from migmodel.show.tables import wrapped
 
     completing = sum(row["completes_probability"] >= 0.5 for row in done)
+    many = "migration" if len(done) == 1 else "migrations"
     click.echo(
-        f"{len(done)} migrations with profile {profile}: {completing} complete, "
+        f"{len(done)} {many} with profile {profile}: {completing} complete, "
         f"{len(done) - completing} do not; {table}"
     )
-    assumed = wrapped("; ".join(grid.assumptions), first="assumed  ", others=" " * 9)
-    click.echo("\n".join(assumed))
+    assumed = "; ".join(grid.assumptions)
+    if assumed:
+        lines = wrapped(assumed, first="assumed  ", others=" " * 9)
+        click.echo("\n".join(lines))

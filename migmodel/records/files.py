@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from migmodel.errors import InputError, RecordError
+from migmodel.records.allowed import allowed_at
 
 RecordT = TypeVar("RecordT")
 
@@ -41,7 +42,8 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise RecordError(f"{path} is no valid {label}: {error}") from None
+        allowed = allowed_at(kind, str(error))
+        raise RecordError(f"{path} is no valid {label}: {error}{allowed}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"{path} is not JSON: {error}") from None
     except InputError as error:

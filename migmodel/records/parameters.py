@@ -240,7 +240,7 @@ def _check_value(name: str, value: ParameterValue, spec: ParameterSpec) -> None:
             raise InputError(f"{name} is one of {', '.join(spec.choices)}, not {value}")
     elif isinstance(value, bool) or not isinstance(value, int):
         unit = f" ({spec.unit})" if spec.unit else ""
-        raise InputError(f"{name} is a whole number{unit}, not {value}")
+        raise InputError(f"{name} is a whole number{unit}, not {value!r}")
     elif not spec.minimum <= value <= spec.maximum:
         upper = "" if spec.maximum > _INT_MAX else f" and at most {spec.maximum}"
         raise InputError(

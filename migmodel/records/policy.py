@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from migmodel.errors import InputError
 from migmodel.records.base import Record
@@ -28,23 +28,7 @@ Technique = Literal[
     "downtime-tuning",
     "bandwidth-tuning",
 ]
-TECHNIQUES: tuple[Technique, ...] = (
-    "precopy",
-    "pause",
-    "autoconverge",
-    "postcopy",
-    "xbzrle",
-    "compress",
-    "multifd",
-    "multifd-zlib",
-    "multifd-zstd",
-    "multifd-qatzip",
-    "multifd-qpl",
-    "multifd-uadk",
-    "dirtylimit",
-    "downtime-tuning",
-    "bandwidth-tuning",
-)
+TECHNIQUES: tuple[Technique, ...] = get_args(Technique)
 ACTING: tuple[Technique, ...] = ("pause", "postcopy")  # after some passes
 # The QEMU parameter that a tuning technique raises.
 TUNED: dict[Technique, str] = {

@@ -19,7 +19,7 @@ from migmodel.records.parameters import (
     parse_version,
 )
 from migmodel.records.policy import Policy
-from migmodel.units import GIB, MIB, PAGE_BYTES, TIB
+from migmodel.units import GIB, MIB, PAGE_BYTES, TIB, format_bytes
 
 SCENARIO_SCHEMA = 1
 
@@ -311,15 +311,15 @@ class Scenario(Record, frozen=True, kw_only=True):
         )
         require(
             self.workload.working_set_bytes <= self.guest.ram_bytes,
-            f"the working set ({self.workload.working_set_bytes} bytes) is larger "
-            f"than the guest's RAM ({self.guest.ram_bytes} bytes)",
+            f"the working set ({_size(self.workload.working_set_bytes)}) is larger "
+            f"than the guest's RAM ({_size(self.guest.ram_bytes)})",
         )
         require(
             self.workload.still_bytes
             <= self.guest.ram_bytes - self.workload.working_set_bytes,
-            f"the working set ({self.workload.working_set_bytes} bytes) and the memory "
-            f"left still ({self.workload.still_bytes} bytes) are larger than the "
-            f"guest's RAM ({self.guest.ram_bytes} bytes)",
+            f"the working set ({_size(self.workload.working_set_bytes)}) and the "
+            f"memory left still ({_size(self.workload.still_bytes)}) are larger than "
+            f"the guest's RAM ({_size(self.guest.ram_bytes)})",
         )
         version = ".".join(map(str, self.version))
         require(
@@ -350,3 +350,8 @@ class Scenario(Record, frozen=True, kw_only=True):
             self.version,
             self.link.transport,
         )
+
+
+def _size(size_bytes: int) -> str:
+    """A size for people, and to the byte, as two may differ by a page."""
+    return f"{format_bytes(size_bytes)}, {size_bytes} bytes"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from migmodel.records.trace import Trace
 from migmodel.show.canvas import COLOURS, drawing
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH_IN, PANEL_IN, FRAME_IN = 8.0, 2.0, 1.1
-LOG_FROM = 20.0  # largest over smallest, from which on an axis is logarithmic
 MARGIN = 0.06  # of the migration's length, shown before and after it
 LOAD_STYLES = {"vCPUs": "-", "source": "--", "destination": ":"}
 STOPPED, POSTCOPY = 0.3, 0.1  # opacity of the phases
@@ -69,7 +67,6 @@ def time_range(traces: Sequence[Trace]) -> tuple[float, float]:
 def _draw(
     axis: Axes, panel: Panel, colours: dict[str, str], shown: tuple[float, float]
 ) -> None:
-    front = list(colours)[-1]
     for line in panel.lines:
         axis.plot(
             line.x,
@@ -77,24 +74,23 @@ def _draw(
             color=colours[line.label],
             drawstyle="steps-post" if line.steps else "default",
             linestyle=LOAD_STYLES.get(line.detail, "-"),
-            # what lies below the last label's lines is wider, so that it is seen
-            linewidth=1.0 if line.label == front else 2.2,
-            alpha=0.9 if line.label == front else 0.45,
+            **_stroke(line.label, colours),
         )
     axis.set_ylabel(panel.name)
-    values = [
-        y
-        for line in panel.lines
-        for x, y in zip(line.x, line.y, strict=True)
-        if shown[0] <= x <= shown[1] and math.isfinite(y)
-    ]
     if panel.top is not None:
         axis.set_ylim(0, panel.top)
-    elif values and 0 < LOG_FROM * min(values) < max(values):
+    elif panel.is_logarithmic(shown):
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
     else:
         axis.set_ylim(bottom=0)
+
+
+def _stroke(label: str, colours: dict[str, str]) -> dict[str, Any]:
+    """What lies below the last label's lines is wider, so that it is seen."""
+    if label == list(colours)[-1]:
+        return {"linewidth": 1.0, "alpha": 0.9}
+    return {"linewidth": 2.2, "alpha": 0.45}
 
 
 def _shade(axes: Sequence[Axes], trace: Trace, colour: str) -> None:
@@ -123,7 +119,8 @@ def _legend(figure: Figure, traces: Labelled, colours: dict[str, str]) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Artist] = [
-        Line2D([], [], color=colour, label=label) for label, colour in colours.items()
+        Line2D([], [], color=colour, label=label, **_stroke(label, colours))
+        for label, colour in colours.items()
     ]
     for label, colour in colours.items():
         same = [trace for name, trace in traces if name == label]

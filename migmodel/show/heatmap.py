@@ -21,6 +21,8 @@ MOST_LABELLED = 20  # cells along a side, above which their numbers are left out
 LIKELY = 0.5
 NOT_COMPLETING, HATCH, FRONTIER = "0.88", "0.75", "#d55e00"
 
+Texts = Sequence[str]
+
 
 class Cell(NamedTuple):
     """One migration of the grid; the texts are those of its axes."""
@@ -30,6 +32,9 @@ class Cell(NamedTuple):
     panel: str
     completes_probability: float
     total_time_s: float | None
+
+
+Map = dict[tuple[str, str], Cell]  # one panel's, by the texts of its axes
 
 
 def heatmap(
@@ -60,15 +65,18 @@ def heatmap(
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
         axes: list[Axes] = list(grid.flat)
         norm = _norm(cells)
-        for axis, panel in zip(axes, panels, strict=False):
-            chosen = {(c.x, c.y): c for c in cells if c.panel == panel}
+        maps = [{(c.x, c.y): c for c in cells if c.panel == panel} for panel in panels]
+        for axis, panel, chosen in zip(axes, panels, maps, strict=False):
             image = _panel(axis, chosen, xs, ys, norm)
             axis.set_title(panel, fontsize=9, loc="left")
         for axis in axes[len(panels) - columns : len(panels)]:
             axis.tick_params(labelbottom=True)  # also where no panel is below
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
-        _legend(figure)
+        if y_name == "":
+            for axis in axes:
+                axis.set_yticks([])
+        _legend(figure, maps, xs, ys)
         figure.supxlabel(x_name, fontsize=9)
         figure.supylabel(y_name, fontsize=9)
         if norm is not None:
@@ -79,16 +87,32 @@ def _panel_columns(panels: int) -> int:
     return panels if panels <= ROW_OF_PANELS else math.ceil(math.sqrt(panels))
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, maps: Sequence[Map], xs: Texts, ys: Texts) -> None:
+    """Explain what is drawn, and nothing else."""
+    from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    grey = Patch(
-        facecolor=NOT_COMPLETING, edgecolor=HATCH, hatch="////", label="not completing"
-    )
-    line = Line2D([], [], color=FRONTIER, linewidth=2.5, label="frontier of completion")
+    handles: list[Artist] = []
+    if not all(_completes(cell) for cells in maps for cell in cells.values()):
+        handles.append(
+            Patch(
+                facecolor=NOT_COMPLETING,
+                edgecolor=HATCH,
+                hatch="////",
+                label="not completing",
+            )
+        )
+    if any(True for cells in maps for _ in _frontier(cells, xs, ys)):
+        handles.append(
+            Line2D(
+                [], [], color=FRONTIER, linewidth=2.5, label="frontier of completion"
+            )
+        )
+    if not handles:
+        return
     figure.legend(
-        handles=[grey, line],
+        handles=handles,
         loc="outside upper right",
         ncols=2,
         frameon=False,
@@ -112,9 +136,9 @@ def _norm(cells: Sequence[Cell]) -> Any:
 
 def _panel(
     axis: Axes,
-    cells: dict[tuple[str, str], Cell],
-    xs: Sequence[str],
-    ys: Sequence[str],
+    cells: Map,
+    xs: Texts,
+    ys: Texts,
     norm: Any,
 ) -> Any:
     times = [[_time(cells.get((x, y))) for x in xs] for y in ys]
@@ -141,9 +165,9 @@ def _time(cell: Cell | None) -> float:
 
 def _numbers(
     axis: Axes,
-    cells: dict[tuple[str, str], Cell],
-    xs: Sequence[str],
-    ys: Sequence[str],
+    cells: Map,
+    xs: Texts,
+    ys: Texts,
     norm: Any,
 ) -> None:
     for (x, y), cell in cells.items():
@@ -164,7 +188,7 @@ def _numbers(
 
 
 def _frontier(
-    cells: dict[tuple[str, str], Cell], xs: Sequence[str], ys: Sequence[str]
+    cells: Map, xs: Texts, ys: Texts
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Edges between a cell that completes and a neighbour that does not."""
 

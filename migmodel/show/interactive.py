@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from migmodel.errors import JobError
 from migmodel.show.canvas import COLOURS
-from migmodel.show.figures import POSTCOPY, STOPPED, postcopy_span, time_range
+from migmodel.show.figures import (
+    LOAD_STYLES,
+    POSTCOPY,
+    STOPPED,
+    postcopy_span,
+    time_range,
+)
 from migmodel.show.panels import Labelled, panels
 
 if TYPE_CHECKING:
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 
 PANEL_PX, FRAME_PX = 240, 130
 _DASHES = ("solid", "dot", "dash", "dashdot")
+_OF_MATPLOTLIB = {"-": "solid", "--": "dash", ":": "dot"}
 
 
 def interactive(
@@ -46,11 +53,12 @@ def interactive(
     figure = make_subplots(
         rows=len(shown), cols=1, shared_xaxes=True, vertical_spacing=0.04
     )
+    time = time_range([trace for _, trace in traces])
     named: set[str] = set()
     for row, panel in enumerate(shown, start=1):
         details = list(dict.fromkeys(line.detail for line in panel.lines))
         for line in panel.lines:
-            dash = _DASHES[details.index(line.detail) % len(_DASHES)]
+            dash = _dash(line.detail, details)
             figure.add_trace(
                 go.Scatter(
                     x=list(line.x),
@@ -75,14 +83,14 @@ def interactive(
         figure.update_yaxes(
             title_text=panel.name.replace("\n", "<br>"),
             rangemode="tozero",
+            type="log" if panel.is_logarithmic(time) else "linear",
             row=row,
             col=1,
         )
     _mark(figure, traces, colours)
     if passes:
         _mark_passes(figure, traces, colours)
-    start, end = time_range([trace for _, trace in traces])
-    figure.update_xaxes(range=[start, end])
+    figure.update_xaxes(range=time)
     figure.update_xaxes(
         title_text="time since the migration began [s]", row=len(shown), col=1
     )
@@ -94,6 +102,13 @@ def interactive(
         legend={"orientation": "h", "y": -0.12 / len(shown) - 0.05},
     )
     return figure
+
+
+def _dash(detail: str, details: Sequence[str]) -> str:
+    """Dashes as the panel's own name says, else one after the other."""
+    if detail in LOAD_STYLES:
+        return _OF_MATPLOTLIB[LOAD_STYLES[detail]]
+    return _DASHES[details.index(detail) % len(_DASHES)]
 
 
 def write_page(figures: Sequence[tuple[str, Figure]], path: Path, title: str) -> None:
@@ -121,6 +136,7 @@ def write_page(figures: Sequence[tuple[str, Figure]], path: Path, title: str) ->
 
 def _mark(figure: Figure, traces: Labelled, colours: dict[str, str]) -> None:
     """Shade where the guest stood still and where it was in post-copy; end lines."""
+    _explain(figure, traces, colours)
     for label, trace in traces:
         phases, colour = trace.phases, colours[label]
         if phases.stop_s is not None:
@@ -138,6 +154,31 @@ def _mark(figure: Figure, traces: Labelled, colours: dict[str, str]) -> None:
                 x0=span[0], x1=span[1], fillcolor=colour, opacity=POSTCOPY, line_width=0
             )
         figure.add_vline(x=phases.end_s, line_color=colour, line_dash="dot")
+
+
+def _explain(figure: Figure, traces: Labelled, colours: dict[str, str]) -> None:
+    """Put the shades into the legend, each once: shapes have none of their own."""
+    go, _ = _plotly()
+    shades = {}
+    for label, trace in traces:
+        if trace.phases.stop_s is not None:
+            shades[f"guest stopped ({label})"] = (colours[label], STOPPED)
+        if postcopy_span(trace) is not None:
+            shades[f"post-copy ({label})"] = (colours[label], POSTCOPY)
+    for name, (colour, opacity) in shades.items():
+        marker = {"symbol": "square", "size": 12, "color": colour, "opacity": opacity}
+        figure.add_trace(
+            go.Scatter(
+                x=[None],
+                y=[None],
+                mode="markers",
+                marker=marker,
+                name=name,
+                hoverinfo="skip",
+            ),
+            row=1,
+            col=1,
+        )
 
 
 def _mark_passes(figure: Figure, traces: Labelled, colours: dict[str, str]) -> None:

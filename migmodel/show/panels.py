@@ -11,6 +11,7 @@ from migmodel.records.trace import GuestSpeed, Trace
 from migmodel.units import GIB, MIB, MS_PER_S, PAGE_BYTES
 
 Labelled = Sequence[tuple[str, Trace]]
+LOG_FROM = 20.0  # largest over smallest, from which on an axis is logarithmic
 
 
 class Line(NamedTuple):
@@ -24,11 +25,27 @@ class Line(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One quantity over time."""
+    """One quantity over time.
+
+    `slows` says that it tells how many times slower something gets: over a wide range
+    its axis is logarithmic. What is left or busy rises and falls in straight lines,
+    which such an axis would bend.
+    """
 
     name: str
     lines: list[Line]
     top: float | None = None
+    slows: bool = False
+
+    def is_logarithmic(self, shown: tuple[float, float]) -> bool:
+        """Whether the values in the time that is shown need a logarithmic axis."""
+        values = [
+            y
+            for line in self.lines
+            for x, y in zip(line.x, line.y, strict=True)
+            if shown[0] <= x <= shown[1] and math.isfinite(y)
+        ]
+        return self.slows and bool(values) and 0 < LOG_FROM * min(values) < max(values)
 
 
 def panels(traces: Labelled, *, host_load: bool = False) -> list[Panel]:
@@ -81,7 +98,7 @@ def _guest_speed(traces: Labelled) -> Panel:
         for label, trace in traces
         for vcpu, x, y in _speed_lines(trace.guest)
     ]
-    return Panel("guest\n[ms per GiB]", lines)
+    return Panel("guest\n[ms per GiB]", lines, slows=True)
 
 
 def _speed_lines(

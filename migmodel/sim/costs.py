@@ -119,14 +119,7 @@ class Costs:
             source_s,
             destination_s,
         )
-        fresh = PageCost(
-            wire.NORMAL_PAGE_BYTES,
-            wire.NORMAL_PAGE_BYTES,
-            wire.FLUSH_PAGES if at_flush else 1,
-            wire.FLUSH_PAGES,
-            source_s,
-            destination_s + host["fresh_page_s"],
-        )
+        fresh = replace(normal, destination_s=destination_s + host["fresh_page_s"])
         zero = PageCost(
             wire.ZERO_PAGE_BYTES,
             wire.ZERO_PAGE_BYTES,

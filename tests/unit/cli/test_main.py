@@ -59,6 +59,17 @@ def test_without_a_command_help_is_an_error(capsys: pytest.CaptureFixture[str]) 
     assert "Commands:" in captured.err
 
 
+@pytest.mark.parametrize("group", ["profiles", "reproduce", "stress"])
+def test_a_group_without_a_command_shows_its_help_line_by_line(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([group]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"Usage: migmodel {group}")
+    assert "\n\nCommands:\n" in captured.err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert __version__ in capsys.readouterr().out

@@ -41,7 +41,12 @@ def test_migrations_that_share_a_link_are_predicted_together(
 
 @pytest.mark.parametrize(
     "extra",
-    [[], ["--shared-link", "unlimited"], ["--shared-link", "1g", "--plot", "x.png"]],
+    [
+        [],
+        ["--shared-link", "unlimited"],
+        ["--shared-link", "much"],
+        ["--shared-link", "1g", "--plot", "x.png"],
+    ],
 )
 def test_what_cannot_be_shared_is_refused_in_one_line(
     files: list[str], extra: list[str], capsys: pytest.CaptureFixture[str]
@@ -50,6 +55,26 @@ def test_what_cannot_be_shared_is_refused_in_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "--shared-link" in error
+
+
+def test_each_of_them_is_told_under_the_name_of_its_file(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["predict", *files, "--nominal", "--shared-link", "1g"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.endswith(".json:")] == [
+        f"{file}:" for file in files[1::2]
+    ]
+
+
+def test_a_whole_record_is_no_scenario_but_has_one(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["predict", *files[:2], "--nominal", "--json"]) == 0
+    record = tmp_path / "prediction.json"
+    record.write_text(capsys.readouterr().out)
+    assert run(["predict", "--scenario", str(record)]) == 2
+    assert f"jq .scenario {record}" in capsys.readouterr().err
 
 
 def test_one_file_needs_no_link_to_share(

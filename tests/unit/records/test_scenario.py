@@ -262,7 +262,17 @@ def test_a_scenario_survives_a_file(tmp_path):
     ("text", "names"),
     [
         ('{"guest": {"ram_bytes": 1048576}, "warp": 9}', "warp"),
+        ('{"warp": 9}', "known are guest, workload"),
+        ('{"guest": {"ram_bytes": 9, "warp": 9}}', "known are ram_bytes, vcpus"),
         ('{"guest": {"ram_bytes": "much"}}', "ram_bytes"),
+        ('{"policy": {"technique": "warp"}}', "it is one of autoconverge, band"),
+        (
+            (
+                '{"guest": {"ram_bytes": 1048576}, "workload": {"working_set_bytes": 0}'
+                ', "policy": {"parameters": {"downtime-limit": "300"}}}'
+            ),
+            "not '300'",
+        ),
         ("{", "not JSON"),
         ('{"guest": {"ram_bytes": -5}, "workload": {"working_set_bytes": 0}}', "RAM"),
     ],

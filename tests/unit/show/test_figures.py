@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from migmodel.records import Outcome, Phases, Trace
+from migmodel.records.trace import HostLoad
 from migmodel.show.figures import plot_trace
 from migmodel.show.heatmap import Cell, heatmap
 from migmodel.units import GIB
@@ -109,6 +110,50 @@ def test_a_wide_range_of_guest_speeds_gets_a_logarithmic_axis(
     assert [figure.axes[-1].get_yscale() for figure in drawn] == ["linear", "log"]
 
 
+def test_what_is_left_falls_in_straight_lines_also_where_some_is_left_in_the_end(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    trace = make_trace(verdict="cancelled")
+    left = [8.0 * GIB, 4.0 * GIB, 0.01 * GIB]
+    progress = msgspec.structs.replace(trace.progress, remaining_bytes=left)
+    trace = msgspec.structs.replace(trace, progress=progress)
+    plot_trace([("predicted", trace)], tmp_path / "cut.png")
+    assert drawn[0].axes[0].get_yscale() == "linear"
+
+
+def test_the_legend_shows_lines_as_they_are_drawn(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    both = [("measured", make_trace()), ("predicted", make_trace())]
+    plot_trace(both, tmp_path / "both.png")
+    shown = drawn[0].legends[0].get_lines()[:2]
+    for key, line in zip(shown, lines_of(drawn[0], "remaining"), strict=True):
+        assert key.get_linewidth() == line.get_linewidth()
+        assert key.get_alpha() == line.get_alpha()
+
+
+def test_a_page_has_the_dashes_its_labels_name_and_explains_its_shades(
+    make_trace: MakeTrace,
+) -> None:
+    from migmodel.show.interactive import interactive
+
+    trace = make_trace()
+    pages = [1000.0 if i == 40 else p for i, p in enumerate(trace.guest.pages)]
+    guest = msgspec.structs.replace(trace.guest, pages=pages)
+    load = HostLoad(
+        time_s=[30.0, 60.0],
+        vcpu_cores=[1.0, 1.0],
+        source_cores=[0.5, 0.5],
+        destination_cores=[0.2, 0.2],
+    )
+    trace = msgspec.structs.replace(trace, guest=guest, load=load)
+    page = interactive([("one", trace)])
+    dashes = [it.line.dash for it in page.data if it.line.dash][-3:]
+    assert dashes == ["solid", "dash", "dot"], "vCPUs, -- source, ... dest."
+    assert "guest stopped (one)" in [it.name for it in page.data]
+    assert page.layout.yaxis2.type == "log", "the guest's, as in the picture"
+
+
 def cells(*probabilities: float) -> list[Cell]:
     """Two by two cells of one panel, row by row from below."""
     return [
@@ -146,6 +191,27 @@ def test_the_frontier_parts_what_completes_from_what_does_not(
 ) -> None:
     heatmap(cells(*probabilities), tmp_path / "map.png", x_name="bw", y_name="mem")
     assert frontier(drawn[0]) == edges
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "explained"),
+    [
+        ((1, 1, 1, 1), []),
+        ((0, 0, 0, 0), ["not completing"]),
+        ((1, 1, 0, 1), ["not completing", "frontier of completion"]),
+    ],
+)
+def test_a_heat_map_explains_what_it_shows_and_nothing_else(
+    probabilities: tuple[float, ...],
+    explained: list[str],
+    drawn: list[Figure],
+    tmp_path: Path,
+) -> None:
+    heatmap(cells(*probabilities), tmp_path / "map.png", x_name="bw", y_name="mem")
+    legends = drawn[0].legends
+    assert [it.get_text() for legend in legends for it in legend.get_texts()] == (
+        explained
+    )
 
 
 def test_cells_show_their_time_or_that_there_is_none(

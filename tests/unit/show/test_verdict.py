@@ -177,3 +177,13 @@ def test_why_it_never_completes_is_put_in_numbers(
         "leaves 8 GiB to send again in every pass, of which 1 Gbit/s carries 35.8 MiB "
         "within the downtime limit of 300 ms"
     ) in flat(verdict_text(never, profile, []))
+
+
+def test_no_downtime_at_all_lets_nothing_fit(
+    make_prediction: MakePrediction, make_scenario: MakeScenario, profile: HostProfile
+) -> None:
+    """QEMU then stops the guest at the end of a pass, however much is left."""
+    scenario = make_scenario(parameters={"downtime-limit": 0})
+    text = flat(verdict_text(make_prediction(scenario), profile, []))
+    assert "stops the guest at the end of a pass, whatever it wrote meanwhile" in text
+    assert "fits" not in text

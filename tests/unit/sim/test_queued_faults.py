@@ -15,7 +15,7 @@ from migmodel.sim.host import Host
 from migmodel.sim.simulate import draw_host, simulate
 
 GIB = 1 << 30
-QUEUE_BYTES = 8e6
+QUEUE_BYTES = 8_000_000
 STALL_S = 2e-4
 
 
@@ -39,13 +39,34 @@ def outcome(
     limit: int = 0,
     host_page: int = 4096,
 ) -> Outcome:
+    return switched(
+        host,
+        Guest(ram_bytes=4 * GIB, host_page_bytes=host_page),
+        Workload(working_set_bytes=3 * GIB, pattern=pattern),
+        preempt=preempt,
+        version=version,
+        limit=limit,
+    )
+
+
+def switched(
+    host: Host,
+    guest: Guest,
+    workload: Workload,
+    *,
+    queue_bytes: int = QUEUE_BYTES,
+    limit: int = 0,
+    preempt: bool = False,
+    version: str = "10.0",
+) -> Outcome:
+    """Post-copy after a pass over 10 Gbit/s."""
     scenario = Scenario(
-        guest=Guest(ram_bytes=4 * GIB, host_page_bytes=host_page),
-        workload=Workload(working_set_bytes=3 * GIB, pattern=pattern),
+        guest=guest,
+        workload=workload,
         link=Link(
             transport="tcp",
             bandwidth_bytes_per_s=1.25e9,
-            socket_buffer_bytes=QUEUE_BYTES,
+            socket_buffer_bytes=queue_bytes,
         ),
         policy=Policy(
             technique="postcopy",
@@ -127,22 +148,10 @@ def test_two_threads_have_the_stream_half_of_the_time() -> None:
 
 
 def test_many_sweeps_wait_for_the_queue_in_turn(host: Host) -> None:
-    def faults(vcpus: int, queue_bytes: float, limit: int = 0) -> Outcome:
-        scenario = Scenario(
-            guest=Guest(ram_bytes=4 * GIB, vcpus=vcpus),
-            workload=Workload(working_set_bytes=3 * GIB, touch="page"),
-            link=Link(
-                transport="tcp",
-                bandwidth_bytes_per_s=1.25e9,
-                socket_buffer_bytes=queue_bytes,
-            ),
-            policy=Policy(
-                technique="postcopy",
-                after_passes=1,
-                parameters={"max-bandwidth": 0, "max-postcopy-bandwidth": limit},
-            ),
-        )
-        return simulate(scenario, host).outcome
+    def faults(vcpus: int, queue_bytes: int, limit: int = 0) -> Outcome:
+        guest = Guest(ram_bytes=4 * GIB, vcpus=vcpus)
+        workload = Workload(working_set_bytes=3 * GIB, touch="page")
+        return switched(host, guest, workload, queue_bytes=queue_bytes, limit=limit)
 
     many, one = faults(8, QUEUE_BYTES), faults(1, QUEUE_BYTES)
     assert mean_s(many) > 20 * mean_s(one)

@@ -13,7 +13,7 @@ from migmodel.errors import JobError
 from migmodel.qemu import images
 from migmodel.records import HostProfile
 from migmodel.records.files import write_record
-from migmodel.validate.suites import SMOKE
+from migmodel.validate.suites import FULL, SMOKE
 
 from .conftest import MakeMeasurement
 
@@ -49,6 +49,8 @@ def test_runs_that_are_there_are_compared_and_reported(
     printed = capsys.readouterr()
     assert status == 0, printed.err
     assert "Is the suite hard enough?" in printed.out
+    rows = [line.split() for line in printed.out.splitlines()]
+    assert ["pre-pace", "2", "completes"] in [row[:3] for row in rows], "whole words"
     assert "not run: auto-steep, pause, post" in " ".join(printed.out.split())
     figures = {path.name for path in (measured / "figures").iterdir()}
     assert figures == {"pre-pace.png", "pre-over.png"}
@@ -64,6 +66,22 @@ def test_runs_that_are_there_are_compared_and_reported(
     report = (measured / "report.md").read_text()
     assert report.startswith("# Validation: suite smoke")
     assert "| pre-pace | 2 | completes |" in report
+
+
+def test_a_part_of_a_suite_is_not_asked_for_the_whole_ones_runs(
+    make_measurement: MakeMeasurement, profile_file: str, tmp_path: Path
+) -> None:
+    few = [it for it in FULL if it.name in ("pre-fit", "pre-1g")]
+    execute(repeat_by_repeat(few, 2), tmp_path / "few", make_measurement)
+
+    def figures(*more: str) -> set[str]:
+        options = ["--suite", "full", "--compare-only", *more]
+        run(arguments(tmp_path / "few", profile_file, *options))
+        with (tmp_path / "few" / "headlines.csv").open(newline="") as stream:
+            return {row["figure"] for row in csv.DictReader(stream)}
+
+    assert "valid runs" in figures()
+    assert "valid runs" not in figures("--only", "pre-fit,pre-1g")
 
 
 def test_a_wrong_prediction_is_status_one(
