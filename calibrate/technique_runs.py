@@ -55,6 +55,28 @@ def _codec(
     )
 
 
+def _again(codec: str) -> tuple[Recipe, ...]:
+    """Over pages that the destination has: what it does then is receive and decode."""
+    return tuple(
+        Recipe(
+            f"{codec}-again-{stands_for}",
+            f"{codec} on {content} content, over pages that the destination has",
+            (f"{codec}_1_{stands_for}_s", f"{codec}_decode_{stands_for}_s"),
+            share=_AGAIN[codec],
+            touch="page",  # quick enough to rewrite all of it in a pass
+            content=content,
+            compressibility=repeats,
+            downtime_ms=1,
+            technique="pause",
+            after=_PASSES,
+            capabilities=("multifd",),
+            parameters=(("multifd-compression", codec), (f"multifd-{codec}-level", 1)),
+            expected_s=1.5,
+        )
+        for stands_for, content, repeats in _CONTENTS
+    )
+
+
 TCP = (
     Recipe(
         "tcp-paced",
@@ -77,6 +99,49 @@ TCP = (
         technique="pause",
         after=4,
         transport="tcp",
+        expected_s=1.5,
+    ),
+)
+MULTIFD = (
+    Recipe(
+        "multifd-paced",
+        "CPU cost of a page in the channels",
+        ("multifd_queue_s", "multifd_page_source_s", "multifd_page_destination_s"),
+        share=0.5,
+        rate_pps=9000,
+        bandwidth=55_000_000,
+        downtime_ms=100,
+        technique="multifd",
+        expected_s=6.0,
+    ),
+    Recipe(
+        "multifd-free",
+        "two channels without a limit, over pages that the destination has",
+        (
+            "multifd_queue_s",
+            "multifd_page_source_s",
+            "multifd_fresh_page_s",
+            "multifd_packet_s",
+        ),
+        share=0.6,
+        touch="page",  # quick enough to rewrite all of it in a pass
+        downtime_ms=1,
+        technique="pause",
+        after=4,
+        capabilities=("multifd",),
+        expected_s=1.5,
+    ),
+    Recipe(
+        "multifd-single",
+        "one channel without a limit, over pages that the destination has",
+        ("multifd_page_source_s", "multifd_fresh_page_s", "multifd_packet_s"),
+        share=0.6,
+        touch="page",  # quick enough to rewrite all of it in a pass
+        downtime_ms=1,
+        technique="pause",
+        after=4,
+        capabilities=("multifd",),
+        parameters=(("multifd-channels", 1),),
         expected_s=1.5,
     ),
 )

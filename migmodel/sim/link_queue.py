@@ -93,3 +93,21 @@ class LinkQueue:
         """
         every_s = self._refill_bytes / rate
         return math.ceil(seconds / every_s - EPSILON) * every_s
+
+
+def queue_of(link: Link, host: Host, connections: int = 1) -> LinkQueue | None:
+    """What a link of its own has in its sockets; None where nothing drains them slowly.
+
+    A socket on one host that nobody shapes holds about a flush.
+    """
+    shaped = link.bandwidth_bytes_per_s is not None or not host.same_host
+    if link.transport != "tcp" or not shaped:
+        return None
+    buffer_bytes = tcp_buffer_bytes(link)
+    # What is on the way lies in the send buffer too, but waits for nobody.
+    on_the_way = link_bytes_per_s(link, host, connections) * link.rtt_s
+    return LinkQueue(
+        max(connections * buffer_bytes - on_the_way, 0.0),
+        host.noise.phase(),
+        buffer_bytes * wire.SOCKET_REFILL_SHARE,
+    )

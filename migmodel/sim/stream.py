@@ -15,7 +15,7 @@ from migmodel.physics.cpu import Pipeline
 from migmodel.records import Scenario
 from migmodel.sim.costs import Costs, PageCost
 from migmodel.sim.host import Host
-from migmodel.sim.link_queue import LinkQueue, link_bytes_per_s, tcp_buffer_bytes
+from migmodel.sim.link_queue import link_bytes_per_s, queue_of
 from migmodel.sim.machine import Machine
 from migmodel.sim.memory import PageKind
 from migmodel.sim.plan import EPSILON, Plan
@@ -66,17 +66,7 @@ class Stream:
             connections = settings.number("multifd-channels")
         self._link = link = scenario.link
         self.link_bytes_per_s = link_bytes_per_s(link, host, connections)
-        self.queue: LinkQueue | None = None
-        shaped = link.bandwidth_bytes_per_s is not None or not host.same_host
-        if link.transport == "tcp" and shaped:
-            # What is on the way lies in the send buffer too, but waits for nobody.
-            on_the_way = self.link_bytes_per_s * link.rtt_s
-            buffers = connections * tcp_buffer_bytes(link)
-            self.queue = LinkQueue(
-                max(buffers - on_the_way, 0.0),
-                host.noise.phase(),
-                tcp_buffer_bytes(link) * wire.SOCKET_REFILL_SHARE,
-            )
+        self.queue = queue_of(link, host, connections)
         rules = settings.rules
         self.syncs_each_iterate = rules.syncs_each_iterate and settings.has(
             "postcopy-ram"
@@ -116,14 +106,7 @@ class Stream:
         if swallowed:
             return work
         link_pps = self.link_bytes_per_s / self.costs[kind].wire_bytes
-        return Pipeline(
-            work.source_s,
-            work.destination_s,
-            min(link_pps, page_rate_limit),
-            work.overlap,
-            work.handoff_s,
-            work.channels,
-        )
+        return replace(work, page_rate_limit=min(link_pps, page_rate_limit))
 
     def _work(self, kind: int) -> Pipeline:
         """What a page is for the CPUs, as busy as they are now, whatever the link.
@@ -218,13 +201,7 @@ class Stream:
         place_s = self._host["postcopy_page_s"]
         if huge_pages:
             place_s = plain.destination_s + self._host["huge_place_page_s"]
-        return Pipeline(
-            plain.source_s,
-            place_s,
-            plain.page_rate_limit,
-            plain.overlap,
-            plain.handoff_s,
-        )
+        return replace(plain, destination_s=place_s, channels=None)
 
     def charge(self, pages: float, kind: int, costs: Pipeline) -> None:
         """Count pages that were sent."""
