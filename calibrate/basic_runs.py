@@ -97,7 +97,7 @@ BASIC = (
         "throttle",
         "how a throttled guest runs",
         ("sync_page_s", "throttle_sleep_extra_s"),
-        repeats=3,
+        repeats=2,
         share=0.2,
         bandwidth=160_000_000,
         technique="autoconverge",
@@ -107,7 +107,7 @@ BASIC = (
         "throttle-held",
         "first writes: a guest that hardly runs makes little else between two syncs",
         ("first_write_s",),
-        repeats=4,  # a guest that slept runs now well, now badly: medians of more
+        repeats=3,  # a guest that slept runs now well, now badly: medians of more
         share=0.2,
         bandwidth=160_000_000,
         downtime_ms=1,

@@ -181,9 +181,9 @@ def fit_profile(
             max=ORIGIN + math.log(spec.upper / first[name]) + 1e-9,
         )
     # Costs first, from what adds up smoothly, then everything from there; and all at
-    # once from the start: each ends in a valley of its own at times.
+    # once from near the start: each ends in a valley of its own at times.
     rough = search(parameters, steps[:1], SMOOTH)
-    begins = (rough.params, parameters)
+    begins = (rough.params, _leap(parameters, free, distances))
     found = [search(begin, steps[:FIRST_STEPS]) for begin in begins]
     leapt = _leap(_best(found).params, free, distances)
     result = _best([*found, search(leapt, steps)])

@@ -56,10 +56,7 @@ THROTTLED: dict[str, Scale] = {
 
 # Numbers that follow the costs without steps.
 SMOOTH = frozenset(
-    {
-        *("source_cpu_s", "destination_cpu_s", "setup_time_s"),
-        *("guest_before", "slowdown_precopy", "slowdown_throttled"),
-    }
+    {"source_cpu_s", "destination_cpu_s", "guest_before", "setup_time_s"}
 )
 
 

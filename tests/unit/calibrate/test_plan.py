@@ -70,7 +70,7 @@ def test_techniques_are_chosen_by_name():
     assert choose_techniques("all") == list(TECHNIQUE_RUNS)
     assert choose_techniques("xbzrle") == ["xbzrle"]
     assert choose_techniques(" xbzrle, zstd ") == ["multifd", "zstd", "xbzrle"]
-    with pytest.raises(InputError, match="all, basic, or some of multifd, zlib"):
+    with pytest.raises(InputError, match="all, basic, or some of tcp, multifd, zlib"):
         choose_techniques("zstd,lz4")
 
 

@@ -509,14 +509,14 @@ def test_a_tcp_connection_has_its_buffers_in_flight_a_round_trip():
 def test_both_ends_of_tcp_work_at_the_same_time_at_costs_of_their_own():
     link = Link(transport="tcp")
     costs = {"tcp_page_source_s": 4e-5, "tcp_page_destination_s": 5e-5}
-    slow = draw_host(with_values(load_profile("tcg-2core"), costs))
+    slow = draw_host(with_values(load_profile("kvm-generic"), costs))
     cold = {"bw": 0, "rate": 50.0}
     tcp = outcome(described(link=link, **cold), slow)
     each_s = 5e-5 + slow["fresh_page_s"]
-    assert tcp.total_time_s == pytest.approx(WS_PAGES * each_s, rel=0.1)
-    assert tcp.source_cpu_s == pytest.approx(WS_PAGES * 4e-5, rel=0.1)
+    assert tcp.total_time_s == pytest.approx(WS_PAGES * each_s, rel=0.15)
+    assert tcp.source_cpu_s == pytest.approx(WS_PAGES * 4e-5, rel=0.2)
     unix = outcome(described(**cold), slow)
-    assert unix == outcome(described(**cold), TCG)
+    assert unix == outcome(described(**cold), KVM)
 
 
 def test_the_2_6_throttle_takes_three_hits():
