@@ -47,7 +47,10 @@ class Headline:
             return "-"
         if math.isinf(self.value):
             return "no answer"
-        return f"{self.value:.1%}" if self.unit == "%" else f"{self.value:.2g}"
+        if self.unit == "%":
+            return f"{self.value:.1%}"
+        whole = self.value >= 10 and self.value == int(self.value)
+        return f"{self.value:.0f}" if whole else f"{self.value:.2g}"
 
 
 def share(
