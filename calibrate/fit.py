@@ -27,9 +27,10 @@ Distances = NDArray[np.float64]
 # The simulation has steps (windows, passes) that small differences fall into and large
 # ones step over: the search is begun anew with others, from where the last one ended.
 ORIGIN = 10.0
-DIFFERENCE_STEPS = (0.03, 0.01, 0.003, 0.02, 0.005, 0.01)
-LEAPS = (0.1, 0.2, 0.4, 0.7, 1.4, 2.5, 5.0, 10.0, 20.0)
-FIRST_STEPS = 3  # so many of them before it is known in which valley to search on
+DIFFERENCE_STEPS = (0.03, 0.01, 0.003)
+LEAPS = (0.1, 0.2, 0.4, 0.7, 0.85, 1.2, 1.4, 2.5, 5.0, 10.0, 20.0)
+MOST_LEAPS = 5
+WORTH_A_LEAP = 2.0  # of cost gained, as of two numbers a standard error off
 REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
 PRIOR_SD = 1.5
@@ -184,9 +185,15 @@ def fit_profile(
     # once from near the start: each ends in a valley of its own at times.
     rough = search(parameters, steps[:1], SMOOTH)
     begins = (rough.params, _leap(parameters, free, distances))
-    found = [search(begin, steps[:FIRST_STEPS]) for begin in begins]
-    leapt = _leap(_best(found).params, free, distances)
-    result = _best([*found, search(leapt, steps)])
+    found = [search(begin, steps) for begin in begins]
+    result = _best(found)
+    for _ in range(MOST_LEAPS):
+        leapt = _leap(result.params, free, distances)
+        found = [result, search(leapt, steps)]
+        gained = _cost(result.residual) - _cost(found[1].residual)
+        result = _best(found)
+        if gained < WORTH_A_LEAP:
+            break
     values = {name: value_of(result.params, name) for name in free}
     return _finish(start, observations, values, result)
 

@@ -46,8 +46,8 @@ def test_old_reports_give_a_profile_that_describes_them() -> None:
     fit = calibrate(start, runs, name="old", planned=False)
     # 1.4 to 1.6 s a GiB before the migrations
     assert fit.profile["study_touch_s"] == pytest.approx(1.52 / 262144, rel=0.05)
-    # that host's QEMU took about twice the CPU time of the one fitted before
-    assert fit.profile["page_source_s"] > 1.3 * start["page_source_s"]
+    # that host's QEMU took more CPU time than the one that is bundled
+    assert fit.profile["page_source_s"] > 1.1 * start["page_source_s"]
     errors = [
         abs(simulated / measured - 1)
         for _, name, measured, simulated, _ in fit.residuals

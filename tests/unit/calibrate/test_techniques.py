@@ -28,6 +28,8 @@ FACTS = HostFacts(
 # What is told by little: a few milliseconds among seconds.
 LOOSE = {
     "multifd_queue_s": 0.2,
+    # A fifth of a microsecond, beside what handing it over costs.
+    "multifd_page_source_s": 0.5,
     # The two sides of a channel work in turns, so that what neither does and what the
     # destination does look much alike; so the fit says, too.
     "multifd_packet_s": 0.6,
