@@ -82,10 +82,6 @@ def sweep(
     per_task = min(RUNS_PER_TASK // (draws + 1), len(scenarios) // (4 * jobs))
     try:
         with _interrupts_held_back():
-            # Only when all are up, or the pool loses count of its tasks (CPython 3.11,
-            # terminate_broken) when one of them dies while they are handed out.
-            for started in [executor.submit(int) for _ in range(jobs)]:
-                started.result()
             rows = executor.map(work, scenarios, chunksize=max(per_task, 1))
         yield from rows
     except BrokenProcessPool:

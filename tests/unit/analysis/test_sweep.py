@@ -214,9 +214,7 @@ def test_an_interrupt_that_another_thread_takes_waits_for_the_start() -> None:
 
 def test_a_worker_that_dies_ends_the_sweep_with_a_word(tmp_path: Path) -> None:
     with sweeping(tmp_path) as process:
-        found = workers(process.pid)
-        time.sleep(1.0)  # else they are still starting, and say so themselves
-        os.kill(found[0], signal.SIGKILL)
+        os.kill(workers(process.pid)[0], signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
         assert_all_end(process.pid)
     assert errors.startswith("a worker process died")
