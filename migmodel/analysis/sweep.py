@@ -7,11 +7,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from multiprocessing import connection
 from typing import Any
 
@@ -82,8 +83,14 @@ def sweep(
     per_task = min(RUNS_PER_TASK // (draws + 1), len(scenarios) // (4 * jobs))
     try:
         with _interrupts_held_back():
-            rows = executor.map(work, scenarios, chunksize=max(per_task, 1))
-        yield from rows
+            left = iter(scenarios)
+            futures = []
+            while task := list(islice(left, max(per_task, 1))):
+                futures.append(executor.submit(_rows, work, task))
+        # Not by the pool's map: that cancels what is left when a worker dies, while the
+        # pool's own thread tells the same futures so, and dies of it.
+        for future in futures:
+            yield from future.result()
     except BrokenProcessPool:
         raise JobError(
             "a worker process died, perhaps for lack of memory; the rows so far are "
@@ -105,6 +112,10 @@ def columns(scenarios: Sequence[Scenario]) -> list[str]:
 
 
 _RESULT = ("profile", "draws", "seed", "verdict", "reason", "completes_probability")
+
+
+def _rows(work: Callable[[Scenario], Row], scenarios: Sequence[Scenario]) -> list[Row]:
+    return [work(scenario) for scenario in scenarios]
 
 
 def _row(

@@ -212,9 +212,15 @@ def test_an_interrupt_that_another_thread_takes_waits_for_the_start() -> None:
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_a_worker_that_dies_ends_the_sweep_with_a_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after_s", [0.2, 1.0], ids=["starting", "working"])
+def test_a_worker_that_dies_ends_the_sweep_with_a_word(
+    after_s: float, tmp_path: Path
+) -> None:
     with sweeping(tmp_path) as process:
-        os.kill(workers(process.pid)[0], signal.SIGKILL)
+        found = workers(process.pid)
+        time.sleep(after_s)  # all work is handed out by then
+        for worker in found:  # one that is left would tell of its own trouble as well
+            os.kill(worker, signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
         assert_all_end(process.pid)
     assert errors.startswith("a worker process died")
