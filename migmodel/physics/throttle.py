@@ -69,8 +69,8 @@ def run_share(percent: float, sleep_extra_s: float = 0.0) -> float:
     percent : float
         cpu-throttle-percentage, 0 for none.
     sleep_extra_s : float
-        How much longer than asked each sleep lasts on this host [s]. A sleep that
-        outlasts its turn does not delay the next tick.
+        What each sleep costs beside its length on this host: waking late, running
+        cold after it [s]. A sleep that outlasts its turn does not delay the next tick.
     """
     if percent <= 0:
         return 1.0

@@ -46,7 +46,8 @@ class ThrottleClock:
     Parameters
     ----------
     sleep_extra_s : float
-        How much longer than asked each sleep lasts on this host [s].
+        What each sleep costs beside its length on this host: waking late, running
+        cold after it [s].
 
     Attributes
     ----------

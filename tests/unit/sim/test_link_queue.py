@@ -95,34 +95,31 @@ def test_channels_have_a_buffer_each():
     assert two.total_time_s < 0.6 * one.total_time_s
 
 
+def unlimited(ws_mib: int, bytes_per_s: float, limit_ms: int) -> Scenario:
+    """A guest at full speed that the link alone holds back, for some seconds."""
+    return Scenario(
+        guest=Guest(ram_bytes=128 * MIB),
+        workload=Workload(working_set_bytes=ws_mib * MIB),
+        link=Link(transport="tcp", bandwidth_bytes_per_s=bytes_per_s),
+        policy=Policy(parameters={"max-bandwidth": 0, "downtime-limit": limit_ms}),
+        limits=Limits(max_time_s=6.0),
+    )
+
+
 def test_cpu_noise_does_not_make_a_full_link_faster():
     """A threshold an eighth above what the link carries is not met by luck."""
     profile = load_profile("tcg-2core")
-    scenario = Scenario(
-        guest=Guest(ram_bytes=128 * MIB),
-        workload=Workload(working_set_bytes=64 * MIB),
-        link=Link(transport="tcp", bandwidth_bytes_per_s=125e6),
-        policy=Policy(parameters={"max-bandwidth": 0, "downtime-limit": 500}),
-        limits=Limits(max_time_s=5.0),
-    )
     for seed in range(5):
         host = draw_host(profile, np.random.default_rng(seed))
         host.noise.window_sd = 0.14
-        trace = simulate(scenario, host)
+        trace = simulate(unlimited(64, 125e6, 500), host)
         assert trace.outcome.verdict == "cancelled"
 
 
 def test_an_iterate_call_ends_when_the_link_lets_it():
     """Passes that one call ends last whole thirds of the buffer, not 51 ms."""
-    profile = load_profile("tcg-2core")
-    scenario = Scenario(
-        guest=Guest(ram_bytes=64 * MIB),
-        workload=Workload(working_set_bytes=48 * MIB),
-        link=Link(transport="tcp", bandwidth_bytes_per_s=25e6),
-        policy=Policy(parameters={"max-bandwidth": 0, "downtime-limit": 2090}),
-        limits=Limits(max_time_s=6.0),
-    )
-    rounds = simulate(scenario, draw_host(profile)).rounds
+    host = draw_host(load_profile("tcg-2core"))
+    rounds = simulate(unlimited(48, 25e6, 2090), host).rounds
     third_s = 4 * MIB / 3 / (25e6 * 1448 / 1514)
     lasted = [each.end_s - each.start_s for each in rounds[2:]]
     assert len(lasted) > 10
