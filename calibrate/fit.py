@@ -28,8 +28,9 @@ Distances = NDArray[np.float64]
 # ones step over: the search is begun anew with others, from where the last one ended.
 ORIGIN = 10.0
 DIFFERENCE_STEPS = (0.03, 0.01, 0.003)
-LEAPS = (0.1, 0.2, 0.4, 0.7, 0.85, 1.2, 1.4, 2.5, 5.0, 10.0, 20.0)
-MOST_LEAPS = 5
+LEAPS = ((0.85, 0.7, 0.4, 0.2, 0.1), (1.2, 1.4, 2.5, 5.0, 10.0, 20.0))
+HOPELESS = 3.0  # times the least cost, from which on farther leaps are worse still
+MOST_LEAPS = 3
 WORTH_A_LEAP = 2.0  # of cost gained, as of two numbers a standard error off
 REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
@@ -226,12 +227,15 @@ def _leap(
     for name in free:
         middle = here[name].value
         best = middle
-        for factor in LEAPS:
-            # lmfit keeps it within its bounds.
-            here[name].value = middle + math.log(factor)
-            cost = _cost(distances(here))
-            if cost < least:
-                least, best = cost, here[name].value
+        for factors in LEAPS:
+            for factor in factors:
+                # lmfit keeps it within its bounds.
+                here[name].value = middle + math.log(factor)
+                cost = _cost(distances(here))
+                if cost < least:
+                    least, best = cost, here[name].value
+                elif cost > HOPELESS * least:
+                    break
         here[name].value = best
     return here
 
