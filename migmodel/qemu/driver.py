@@ -19,6 +19,7 @@ from migmodel.qemu.accel import (
     choose_accel,
     loses_dirty_pages,
 )
+from migmodel.qemu.backing import Backing
 from migmodel.qemu.binary import QemuBinary, find_qemu
 from migmodel.qemu.faults import trace_argv
 from migmodel.qemu.folder import private_folder
@@ -39,6 +40,7 @@ from migmodel.records.measurement import Measurement
 from migmodel.records.parameters import SUPPORTED_QEMU, check_parameters
 from migmodel.records.scenario import Scenario
 from migmodel.records.status import MigrationStatus
+from migmodel.units import PAGE_BYTES
 
 LONGEST_POLL_INTERVAL_S = 0.05
 
@@ -206,14 +208,39 @@ class _Execution:
         scenario, options = self._scenario, self._options
         self._on_progress("settling", None)
         await settle(session, scenario.guest.vcpus, options.settle_timeout_s)
-        migration = Migration(session, scenario, options, self._on_progress)
+        backing = self._backing()
+
+        def on_progress(phase: str, status: MigrationStatus | None) -> None:
+            if status is not None:
+                backing.follow(status)
+            self._on_progress(phase, status)
+
+        migration = Migration(session, scenario, options, on_progress)
         await migration.prepare()
-        self._on_progress("baseline", None)
-        await asyncio.sleep(options.baseline_s)
-        console = session.recording.consoles["source"]
-        now_s = time.monotonic()
-        await asyncio.sleep(wait_for_phase_s(console, scenario.workload, now_s))
-        await migration.run()
+        try:
+            await asyncio.to_thread(backing.touch)
+            self._on_progress("baseline", None)
+            await asyncio.sleep(options.baseline_s)
+            console = session.recording.consoles["source"]
+            now_s = time.monotonic()
+            await asyncio.sleep(wait_for_phase_s(console, scenario.workload, now_s))
+            backing.begin()
+            await migration.run()
+        finally:
+            backing.release()
+
+    def _backing(self) -> Backing:
+        """Memory of this host that the destination has not yet but will take."""
+        scenario, hardware = self._scenario, self._options.hardware
+        size_bytes = scenario.guest.ram_bytes
+        has_it = scenario.guest.host_page_bytes > PAGE_BYTES
+        if has_it or hardware.prealloc or hardware.locked or self._options.remote:
+            size_bytes = 0
+        limits = (
+            scenario.policy.max_bandwidth_bytes_per_s,
+            scenario.link.bandwidth_bytes_per_s,
+        )
+        return Backing(size_bytes, min((each for each in limits if each), default=None))
 
 
 def _with_real_version(
