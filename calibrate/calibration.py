@@ -14,8 +14,9 @@ from migmodel.records import HostProfile, Measurement, Parameter
 
 from .basic_runs import BASIC, MORE
 from .evidence import noise, observe, unexplained, window_noise
-from .fit import Fit, Observation, fit_profile, refine
+from .fit import Fit, fit_profile, refine
 from .foreign import told_by
+from .observation import Observation
 from .recipe import PREFIX, Recipe, identified_by
 from .technique_runs import TECHNIQUE_RUNS
 
@@ -37,6 +38,7 @@ def calibrate(
     name: str,
     planned: bool = True,
     on_step: Callable[[int], None] = lambda _: None,
+    jobs: int = 1,
 ) -> Fit:
     """Fit a profile to the Measurements of one host.
 
@@ -57,6 +59,8 @@ def calibrate(
         others it is tried out.
     on_step : callable
         Told the number of evaluations so far.
+    jobs : int
+        Most processes at a time.
 
     Raises
     ------
@@ -81,8 +85,8 @@ def calibrate(
     if planned:
         free = _free(observations)
     else:
-        free = told_by(adapted, observations, IDENTIFIED_BY)
-    fit = fit_profile(adapted, observations, free, on_step)
+        free = told_by(adapted, observations, IDENTIFIED_BY, jobs)
+    fit = fit_profile(adapted, observations, free, on_step, jobs=jobs)
     spreads: dict[str, float | None] = dict(noise(observations))
     spreads["noise_window_sd"] = window_noise(basic)
     spreads["noise_total_sd"] = unexplained(fit.residuals)
@@ -100,7 +104,7 @@ def calibrate(
             told = [it for it in PARAMETERS if it in names]
             fitted = fit.profile.parameters
             local = [it for it in OF_THE_HOUR if it in fitted and it not in told]
-            fit = refine(fit, seen, told, on_step, local=local)
+            fit = refine(fit, seen, told, on_step, local=local, jobs=jobs)
             techniques.append(technique)
     host = basic[0].host
     profile = msgspec.structs.replace(

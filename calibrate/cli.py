@@ -135,7 +135,7 @@ def calibrate(
             raise InputError("--from runs nothing: leave out all but --out and --start")
         from .from_folder import fit_folder
 
-        fit_folder(source, out, start, qemu_version)
+        fit_folder(source, out, start, qemu_version, cpus)
         return
     if start or qemu_version:
         raise InputError("--start and --qemu-version go with --from")
@@ -156,7 +156,7 @@ def calibrate(
         raise JobError(f"no valid runs in {folder} to fit: leave out --fit-only")
     if not measurements:
         raise JobError(f"no run was valid, so there is nothing to fit: see {folder}")
-    fit = _fit(measurements, out.stem)
+    fit = _fit(measurements, out.stem, cpus)
     from migmodel.records.files import write_record
 
     from .report import print_fit
@@ -274,10 +274,11 @@ def _stored(runs: Sequence[PlannedRun], folder: Path) -> list[Measurement]:
     ]
 
 
-def _fit(measurements: Sequence[Measurement], name: str) -> Fit:
+def _fit(measurements: Sequence[Measurement], name: str, cpus: int) -> Fit:
     from rich.console import Console
 
     from migmodel.analysis.profiles import load_profile
+    from migmodel.qemu.host import usable_cpus
 
     from .calibration import calibrate as fit_host
 
@@ -289,4 +290,6 @@ def _fit(measurements: Sequence[Measurement], name: str) -> Fit:
             measurements,
             name=name,
             on_step=lambda step: line.update(f"fitting: evaluation {step}"),
+            # No more of the host than the user has granted.
+            jobs=min(cpus, usable_cpus()),
         )

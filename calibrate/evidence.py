@@ -10,7 +10,7 @@ import numpy as np
 from migmodel.physics.versions import behaviour
 from migmodel.records import Measurement, Raw
 
-from .fit import Observation
+from .observation import Observation
 from .observe import observables
 
 # Numbers whose repeats tell how much a run's CPU costs differ, and a guest's speed.

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from migmodel.errors import FitError
 from migmodel.physics.parameters import PARAMETERS, with_defaults
-from migmodel.records import HostProfile, Parameter, Scenario
-from migmodel.sim.simulate import draw_host, simulate
+from migmodel.records import HostProfile, Parameter
 
-from .observe import SCALES, SMOOTH, THROTTLED, observables
+from .observation import Observation
+from .observe import SMOOTH
+from .simulations import Simulations
 
 if TYPE_CHECKING:
     import lmfit
@@ -37,37 +38,7 @@ REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 PRIOR_SD = 1.5
 BADLY_DETERMINED = 0.3  # relative standard error
 MOST_EVALUATIONS = 1500
-_MEDIAN_ERROR = 1.2533  # of many normal values, in their sd / sqrt(n)
 OUTLIER = 3.0  # residuals beyond this count linearly, not squared
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One scenario's numbers over its repeats.
-
-    Attributes
-    ----------
-    values : dict
-        Observable to its median over the repeats.
-    spreads : dict
-        Observable to its standard deviation over the repeats; absent with one.
-    repeats : int
-        How many runs the medians are of.
-    """
-
-    scenario: Scenario
-    values: dict[str, float]
-    spreads: dict[str, float]
-    repeats: int = 1
-
-    def sigma(self, name: str) -> float:
-        """What a residual of this number is divided by: the median's standard error."""
-        scale = SCALES[name]
-        if self.scenario.policy.has("auto-converge"):
-            scale = THROTTLED.get(name, scale)
-        floor = max(scale.relative * abs(self.values[name]), scale.absolute)
-        spread = self.spreads.get(name, 0.0)
-        return max(_MEDIAN_ERROR * spread / math.sqrt(self.repeats), floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +66,7 @@ def fit_profile(
     on_step: Callable[[int], None] = lambda _: None,
     *,
     steps: Sequence[float] = DIFFERENCE_STEPS,
+    jobs: int = 1,
 ) -> Fit:
     """Fit parameters to observations.
 
@@ -113,20 +85,35 @@ def fit_profile(
         Told the number of evaluations so far.
     steps : sequence of float
         Relative differences; the search is begun anew with each.
+    jobs : int
+        Most processes at a time.
 
     Raises
     ------
     FitError
         When there is less to go by than there is to be fitted.
     """
-    import lmfit
-
     count = sum(len(observation.values) for observation in observations)
     if count < len(free):
         raise FitError(
             f"{count} measured numbers cannot determine {len(free)} parameters: "
             "measure more runs"
         )
+    scenarios = [observation.scenario for observation in observations]
+    with Simulations(scenarios, jobs) as simulations:
+        return _fit(start, observations, free, on_step, steps, simulations)
+
+
+def _fit(
+    start: HostProfile,
+    observations: Sequence[Observation],
+    free: Sequence[str],
+    on_step: Callable[[int], None],
+    steps: Sequence[float],
+    simulations: Simulations,
+) -> Fit:
+    import lmfit
+
     first = {
         name: max(start.parameters[name].value, PARAMETERS[name].lower, _SMALLEST)
         for name in free
@@ -141,7 +128,8 @@ def fit_profile(
         calls += 1
         on_step(calls)
         profile = with_values(start, {n: value_of(current, n) for n in free})
-        found = [row[4] for row in residuals(profile, observations, only)]
+        rows = residuals(simulations.on(profile), observations, only)
+        found = [row[4] for row in rows]
         prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
         return np.array(found + prior)
 
@@ -196,7 +184,7 @@ def fit_profile(
         if gained < WORTH_A_LEAP:
             break
     values = {name: value_of(result.params, name) for name in free}
-    return _finish(start, observations, values, result)
+    return _finish(start, observations, values, result, simulations)
 
 
 _SMALLEST = 1e-12
@@ -247,6 +235,7 @@ def refine(
     on_step: Callable[[int], None] = lambda _: None,
     *,
     local: Sequence[str] = (),
+    jobs: int = 1,
 ) -> Fit:
     """Fit more parameters to more observations; what is fitted already stays.
 
@@ -264,6 +253,8 @@ def refine(
     local : sequence of str
         Fitted parameters that may have had another value while these runs were made.
         They are fitted with the others, and keep their own value in the end.
+    jobs : int
+        Most processes at a time.
     """
     start = fit.profile
     values = with_defaults({name: it.value for name, it in start.parameters.items()})
@@ -274,6 +265,7 @@ def refine(
         [*free, *local],
         on_step,
         steps=REFINING_STEPS,
+        jobs=jobs,
     )
     import msgspec
 
@@ -311,29 +303,27 @@ def with_values(profile: HostProfile, values: dict[str, float]) -> HostProfile:
 
 
 def residuals(
-    profile: HostProfile,
+    simulated: Sequence[dict[str, float]],
     observations: Sequence[Observation],
     only: frozenset[str] | None = None,
 ) -> list[tuple[str, str, float, float, float]]:
     """Measured, simulated and their distance in sigmas, number by number."""
-    host = draw_host(profile)
     rows = []
-    for observation in observations:
-        found = observables(simulate(observation.scenario, host))
+    for found, observation in zip(simulated, observations, strict=True):
         for name, measured in observation.values.items():
             if only is not None and name not in only:
                 continue
             sigma = observation.sigma(name)
             # What the simulation does not have at all (it was cut off, say) is as
             # wrong as an outlier can be, but finite: the fit must find its way back.
-            simulated = found.get(name, measured + 10 * OUTLIER * sigma)
+            there = found.get(name, measured + 10 * OUTLIER * sigma)
             rows.append(
                 (
                     observation.scenario.name,
                     name,
                     measured,
-                    simulated,
-                    (simulated - measured) / sigma,
+                    there,
+                    (there - measured) / sigma,
                 )
             )
     return rows
@@ -344,6 +334,7 @@ def _finish(
     observations: Sequence[Observation],
     values: dict[str, float],
     result: MinimizerResult,
+    simulations: Simulations,
 ) -> Fit:
     import msgspec
 
@@ -378,7 +369,7 @@ def _finish(
         parameters={**start.parameters, **fitted},
         correlation={name: row for name, row in correlation.items() if row},
     )
-    rows = residuals(profile, observations)
+    rows = residuals(simulations.on(profile), observations)
     return Fit(profile, bad, rows, _reduced_chi_square(rows, len(values)))
 
 

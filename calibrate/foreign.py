@@ -11,7 +11,9 @@ from migmodel.analysis.runs import read_run
 from migmodel.errors import FitError, InputError
 from migmodel.records import HostProfile, Measurement
 
-from .fit import Observation, residuals, with_values
+from .fit import residuals, with_values
+from .observation import Observation
+from .simulations import Simulations
 
 NUDGE = 1.2  # a parameter is tried this much larger
 TOLD = 1.0  # sigmas by which some number must move with it
@@ -74,6 +76,7 @@ def told_by(
     start: HostProfile,
     observations: Sequence[Observation],
     candidates: Iterable[str],
+    jobs: int = 1,
 ) -> list[str]:
     """Parameters that some number of these runs moves with.
 
@@ -81,14 +84,16 @@ def told_by(
     Of what is told, no more are fitted than there are numbers for two each, the most
     telling first.
     """
-    base = residuals(start, observations)
     moved: dict[str, float] = {}
-    for name in candidates:
-        value = start.parameters[name].value
-        if not value > 0:
-            continue
-        there = residuals(with_values(start, {name: value * NUDGE}), observations)
-        pairs = zip(base, there, strict=True)
-        moved[name] = max(abs(new[4] - old[4]) for old, new in pairs)
+    with Simulations([it.scenario for it in observations], jobs) as simulations:
+        base = residuals(simulations.on(start), observations)
+        for name in candidates:
+            value = start.parameters[name].value
+            if not value > 0:
+                continue
+            nudged = with_values(start, {name: value * NUDGE})
+            there = residuals(simulations.on(nudged), observations)
+            pairs = zip(base, there, strict=True)
+            moved[name] = max(abs(new[4] - old[4]) for old, new in pairs)
     told = sorted((it for it in moved if moved[it] >= TOLD), key=lambda it: -moved[it])
     return told[: max(len(base) // 2, 1)]

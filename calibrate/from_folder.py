@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from migmodel.analysis.profiles import load_profile
+from migmodel.qemu.host import usable_cpus
 from migmodel.records.files import write_record
 
 from .calibration import calibrate
@@ -15,7 +16,7 @@ from .report import print_fit
 
 
 def fit_folder(
-    source: Path, out: Path, start: str | None, qemu_version: str | None
+    source: Path, out: Path, start: str | None, qemu_version: str | None, cpus: int
 ) -> None:
     """Fit the runs in a folder, write the profile and say how good it is.
 
@@ -27,6 +28,8 @@ def fit_folder(
         The profile that gives what the runs do not tell; None is the default one.
     qemu_version : str or None
         QEMU of guestperf reports.
+    cpus : int
+        Most CPUs to use.
 
     Raises
     ------
@@ -46,6 +49,7 @@ def fit_folder(
             name=out.stem,
             planned=False,
             on_step=lambda step: line.update(f"fitting: evaluation {step}"),
+            jobs=min(cpus, usable_cpus()),
         )
     write_record(out, fit.profile)
     print_fit(fit, runs)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from multiprocessing import connection
 from typing import Any
 
 from migmodel.analysis import predict as model
 from migmodel.analysis.predict import QUANTITIES
 from migmodel.analysis.why import why
+from migmodel.analysis.workers import interrupts_held_back, worker_pool
 from migmodel.errors import JobError
 from migmodel.managers import DEFAULT_AFTER_PASSES
 from migmodel.records.prediction import Interval, Prediction
@@ -74,15 +68,10 @@ def sweep(
     if jobs <= 1:
         yield from map(work, scenarios)
         return
-    executor = ProcessPoolExecutor(
-        jobs,
-        # A forked child of a process with threads (a progress bar has one) can hang.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_live_with_parent,
-    )
+    executor = worker_pool(jobs)
     per_task = min(RUNS_PER_TASK // (draws + 1), len(scenarios) // (4 * jobs))
     try:
-        with _interrupts_held_back():
+        with interrupts_held_back():
             left = iter(scenarios)
             futures = []
             while task := list(islice(left, max(per_task, 1))):
@@ -179,39 +168,3 @@ def _result(prediction: Prediction) -> Row:
         cells[f"{name}_low"] = interval.low
         cells[f"{name}_high"] = interval.high
     return cells
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done: a pool half started cannot be ended.
-
-    Processes that are started in it never see one: they inherit the mask. The mask
-    alone is not enough: another thread (numpy has some) may take the signal, and
-    Python then runs the handler in the main thread all the same.
-    """
-    in_main = threading.current_thread() is threading.main_thread()
-    came: list[int] = []
-    handler = signal.getsignal(signal.SIGINT)
-    if in_main:
-        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
-        if in_main:
-            signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
-
-
-def _live_with_parent() -> None:
-    """End the worker when its parent is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)

@@ -58,7 +58,7 @@ def recovered():
     }
     blind = {"throttle_sleep_extra_s": 1e-4}
     runs = runs_on(with_values(start, true))
-    return true, calibrate(with_values(start, blind), runs, name="recovered")
+    return true, calibrate(with_values(start, blind), runs, name="recovered", jobs=2)
 
 
 @pytest.mark.parametrize(

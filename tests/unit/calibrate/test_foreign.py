@@ -43,7 +43,7 @@ def test_only_what_the_runs_tell_is_fitted() -> None:
 def test_old_reports_give_a_profile_that_describes_them() -> None:
     start = load_profile("tcg-2core")
     runs, _ = read_folder(REPORTS, start, "10.0")
-    fit = calibrate(start, runs, name="old", planned=False)
+    fit = calibrate(start, runs, name="old", planned=False, jobs=2)
     # 1.4 to 1.6 s a GiB before the migrations
     assert fit.profile["study_touch_s"] == pytest.approx(1.52 / 262144, rel=0.05)
     # that host's QEMU took more CPU time than the one that is bundled

@@ -73,7 +73,7 @@ def test_a_techniques_costs_are_recovered(technique):
     local = [name for name in OF_THE_HOUR if name not in free]
     hour = {name: 1.6 * values[name] for name in local}
     runs = runs_of(technique, with_values(start, {**true, **hour}))
-    fit = refine(Fit(start, [], [], 0.0), observe(runs), free, local=local)
+    fit = refine(Fit(start, [], [], 0.0), observe(runs), free, local=local, jobs=2)
     off = {name: fit.profile[name] / true[name] - 1 for name in free}
     allowed = {name: LOOSE.get(name, USUAL) for name in free}
     assert {n: v for n, v in off.items() if abs(v) > allowed[n]} == {}
@@ -97,8 +97,8 @@ def test_techniques_do_not_bend_the_basic_fit():
     ]
     slow = with_values(start, {"multifd_page_source_s": 5e-6})
     more = runs_of("multifd", slow)
-    alone = calibrate(start, basic, name="alone")
-    both = calibrate(start, basic + more, name="both")
+    alone = calibrate(start, basic, name="alone", jobs=2)
+    both = calibrate(start, basic + more, name="both", jobs=2)
     told = set(told_by("multifd"))
     assert {
         name
