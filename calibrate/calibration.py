@@ -87,7 +87,7 @@ def calibrate(
     else:
         free = told_by(adapted, observations, IDENTIFIED_BY, jobs)
     fit = fit_profile(adapted, observations, free, on_step, jobs=jobs)
-    spreads: dict[str, float | None] = dict(noise(observations))
+    spreads: dict[str, float | None] = dict(noise(observations, basic[0].host.cpus))
     spreads["noise_window_sd"] = window_noise(basic)
     spreads["noise_total_sd"] = unexplained(fit.residuals)
     known = {

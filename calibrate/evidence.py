@@ -18,6 +18,7 @@ _RUN_COSTS = ("source_cpu_s", "destination_cpu_s", "first_pass_s")
 _UNLIMITED = 0
 SHORTEST_S = 0.5  # below that a total time is a few milliseconds of everything
 FEWEST_RATIOS = 4
+_SDS_OF_FOUR_FIFTHS = 1.2816  # either way, of a normal distribution
 MAD_TO_SD = 1.4826  # median absolute deviation to sd, for a normal distribution
 
 
@@ -59,13 +60,21 @@ def _spread(column: Sequence[float]) -> float:
     return float(MAD_TO_SD * np.median(deviations))
 
 
-def noise(observations: Sequence[Observation]) -> dict[str, float]:
-    """Relative spreads from run to run, pooled over the scenarios' repeats."""
+def noise(observations: Sequence[Observation], cpus: int | None) -> dict[str, float]:
+    """Relative spreads from run to run, pooled over the scenarios' repeats.
 
-    def pooled(names: Sequence[str]) -> float | None:
+    Parameters
+    ----------
+    observations : sequence of Observation
+        Of one host.
+    cpus : int or None
+        How many it has; None is not known.
+    """
+
+    def pooled(names: Sequence[str], among: Sequence[Observation]) -> float | None:
         ratios = [
             observation.spreads[name] / observation.values[name]
-            for observation in observations
+            for observation in among
             for name in names
             if name in observation.spreads and observation.values[name] > 0
         ]
@@ -73,10 +82,25 @@ def noise(observations: Sequence[Observation]) -> dict[str, float]:
         return float(np.median(ratios)) if ratios else None
 
     found = {
-        "noise_run_sd": pooled(_RUN_COSTS),
-        "noise_guest_sd": pooled(("guest_before",)),
+        "noise_run_sd": pooled(_RUN_COSTS, observations),
+        "noise_guest_sd": pooled(("guest_before",), observations),
+        "noise_crowded_sd": pooled(
+            ("first_pass_s", "total_time_s"),
+            [it for it in observations if cpus and _is_crowded(it, cpus)],
+        ),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_crowded(observation: Observation, cpus: int) -> bool:
+    """Whether vCPUs keep all CPUs busy, beside a stream that wants them too."""
+    scenario = observation.scenario
+    unlimited = scenario.policy.max_bandwidth_bytes_per_s == _UNLIMITED
+    return (
+        unlimited
+        and scenario.guest.vcpus >= cpus
+        and not scenario.policy.has("auto-converge")
+    )
 
 
 def unexplained(
@@ -85,7 +109,8 @@ def unexplained(
     """Relative spread of fitted against measured total times: what no mechanism has.
 
     Discretised times (whole passes, whole windows) leave such a rest even where every
-    cost is right.
+    cost is right. It is the spread of a normal distribution that holds four fifths of
+    the runs' scenarios, as an interval is to do.
     """
     ratios = [
         simulated / measured - 1
@@ -94,7 +119,7 @@ def unexplained(
     ]
     if len(ratios) < FEWEST_RATIOS:
         return None
-    return float(MAD_TO_SD * np.median(np.abs(ratios)))
+    return float(np.percentile(np.abs(ratios), 80) / _SDS_OF_FOUR_FIFTHS)
 
 
 def window_noise(measurements: Iterable[Measurement]) -> float | None:

@@ -192,7 +192,7 @@ COMPRESS = tuple(
         f"multi-thread compression of {content} content, page by page",
         (
             *("compress_page_s", "compress_page_bytes"),
-            *(["compress_block_s"] if repeats else []),
+            "compress_block_s" if repeats else "compress_random_s",
         ),
         share=0.13,
         touch="read",

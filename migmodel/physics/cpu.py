@@ -4,7 +4,9 @@ Linux's fair scheduler gives every runnable thread the same share, and a thread 
 wants less gets what it wants: max-min fairness. It does so in groups first: each QEMU
 is a session of its own (autogroup) or a cgroup (libvirt), so that on one host the
 destination gets its share against the source as a whole, however many vCPUs that has
-(Linux Documentation/scheduler/sched-design-CFS.rst, man 7 sched).
+(Linux Documentation/scheduler/sched-design-CFS.rst, man 7 sched). Threads that wake
+each other for every page keep to whole CPUs meanwhile (Linux 6.18 kernel/sched/fair.c,
+select_idle_sibling: where none is idle, the one it came from or the waker's).
 
 The two form a pipeline. How far they work at the same time depends on the socket
 between them: a UNIX socket's buffer holds little more than one flush of the stream, and
@@ -96,6 +98,17 @@ class Pipeline:
         return self.destination_s + beside
 
     @property
+    def wakes_each_other(self) -> bool:
+        """Whether threads work at the same time, but wake each other all along.
+
+        The migration thread and its workers do, page by page, and both ends of a TCP
+        connection within one host.
+        """
+        if self.channels is not None:
+            return self.channels.overlap is None
+        return self.overlap >= 1.0
+
+    @property
     def free_rate_pps(self) -> float:
         """Pages/s with a CPU whenever one is wanted, within the link's limit."""
         if self.channels is not None:
@@ -167,13 +180,24 @@ def share_cpus(
         cores = vcpus * min(vcpu_demand, level)
         return cores + rate * (source_s + loader_s)
 
+    def fair_level() -> float:
+        low, high = 0.0, 1.0
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            if wanted(middle) <= source_cpus:
+                low = middle
+            else:
+                high = middle
+        return low
+
     if wanted(1.0) <= source_cpus:
         return vcpu_demand, page_rate(1.0)
-    low, high = 0.0, 1.0
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        if wanted(middle) <= source_cpus:
-            low = middle
-        else:
-            high = middle
-    return min(vcpu_demand, low), page_rate(low)
+    level = fair_level()
+    if pipeline.wakes_each_other:
+        # Whole CPUs: a thread that is woken while all are busy stays where it was or
+        # goes to who woke it, and balancing by load leaves a busy vCPU alone.
+        together_s = source_s if pipeline.channels else source_s + loader_s
+        whole_cpus = max(round(page_rate(level) * together_s), 1)
+        free = min(free, whole_cpus / together_s)
+        level = fair_level()
+    return min(vcpu_demand, level), page_rate(level)

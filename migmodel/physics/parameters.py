@@ -115,6 +115,12 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "noise_guest_sd": ParameterSpec(
         "relative spread of the guest's speed from run to run", 0, 1
     ),
+    "noise_crowded_sd": ParameterSpec(
+        "relative spread of the stream's CPU costs while vCPUs leave no CPU idle",
+        0,
+        2,
+        "noise_run_sd",
+    ),
     "noise_total_sd": ParameterSpec(
         "relative spread of what the model leaves unexplained in total times", 0, 1
     ),

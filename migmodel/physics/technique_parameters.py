@@ -88,6 +88,12 @@ TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
         1e-3,
         3.2e-6,
     ),
+    "compress_random_s": ParameterSpec(
+        "CPU time of zlib for a page of random content alone, at any level",
+        1e-8,
+        1e-2,
+        4.5e-5,
+    ),
     "compress_block_s": ParameterSpec(
         "what zlib takes longer for a page of text alone, with a block of its own",
         1e-9,

@@ -241,7 +241,8 @@ class Costs:
 
         These look for zero pages too (ram.c, do_compress_ram_page), so that each of
         them is handed over as well. A hand-over is a lock and a wake-up on either side,
-        taken to cost both alike.
+        taken to cost both alike, and the destination's threads alike, which are fed the
+        same way (ram.c, decompress_data_with_multi_threads).
         """
         host, settings = self._host, self._settings
         plain, zero = self._plain[PageKind.NORMAL], self._plain[PageKind.ZERO]
@@ -257,10 +258,16 @@ class Costs:
             size = codec.page_bytes + host["compress_page_bytes"]
             wire_bytes = min(size, PAGE_BYTES + 16) + wire.COMPRESSED_HEADER_BYTES
             share = wire_bytes / wire.NORMAL_PAGE_BYTES
-            encode_s = handover_s + codec.encode_s
-            if repeated:
-                encode_s += host["compress_block_s"]
-            decode_s = codec.decode_s + (host["fresh_page_s"] if fresh else 0.0)
+            # Alone, random bytes find nothing that was before: no window, no search.
+            alone_s = (
+                codec.encode_s + host["compress_block_s"]
+                if repeated
+                else host["compress_random_s"]
+            )
+            encode_s = handover_s + alone_s
+            decode_s = handover_s + codec.decode_s
+            if fresh:
+                decode_s += host["fresh_page_s"]
             flush_pages = max(wire.BUFFER_BYTES / wire_bytes, 1.0)
             return PageCost(
                 wire_bytes,
@@ -268,7 +275,7 @@ class Costs:
                 flush_pages if settings.rules.counts_at_flush else 1,
                 flush_pages,
                 handover_s + plain.source_s * share,
-                plain.destination_s * share,
+                handover_s + plain.destination_s * share,
                 Channels(count, decoders, encode_s, decode_s),
                 encoded=True,
             )

@@ -23,10 +23,13 @@ class Noise:
         None is nominal.
     window_sd : float
         Relative spread of the bandwidth that one 100 ms window sees.
+    crowded : float
+        Factor of this run on the stream's CPU time while vCPUs leave no CPU idle.
     """
 
     rng: np.random.Generator | None = None
     window_sd: float = 0.0
+    crowded: float = 1.0
 
     def window_factor(self) -> float:
         """Factor on the bandwidth estimate of one window."""
@@ -90,7 +93,8 @@ def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> H
     """Take a profile's values, or draw them from what is known of their spread.
 
     A draw has two parts: the fit's uncertainty (standard errors and correlations), and
-    run-to-run noise: one factor on all CPU costs of a run.
+    run-to-run noise: one factor on all CPU costs of a run, and one on those of a stream
+    that shares every CPU with vCPUs, which is the luck of who was put where.
 
     Parameters
     ----------
@@ -112,7 +116,8 @@ def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> H
                 values[name] *= guest
             elif name in _RUN_COSTS:
                 values[name] *= run
-        noise = Noise(rng, values["noise_window_sd"])
+        crowded = float(np.exp(values["noise_crowded_sd"] * rng.standard_normal()))
+        noise = Noise(rng, values["noise_window_sd"], crowded)
     return Host(
         cpus=float(profile.host_cpus),
         same_host=profile.same_host,

@@ -124,9 +124,13 @@ class Stream:
         source_s, destination_s = cost.source_s, cost.destination_s
         # The guest's vCPUs share caches, memory and, as siblings, cores with it.
         slower = 1 + host["guest_interference"] * self._machine.running_cores
+        slower *= host.noise.crowded**self._machine.crowding
         source_s, destination_s = source_s * slower, destination_s * slower
         flush_s = host["flush_handoff_s"]
-        flush_s += self._machine.displaced_ends * host["crowded_flush_s"]
+        # Whoever displaces a vCPU finds cold caches, and so does the vCPU afterwards.
+        displacing = self._machine.displaced_ends / 2 * host["crowded_flush_s"]
+        source_s += displacing / cost.flush_pages
+        destination_s += displacing / cost.flush_pages
         channels = cost.channels
         if channels is not None:
             channels = replace(

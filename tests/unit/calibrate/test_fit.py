@@ -99,7 +99,7 @@ def test_a_fitted_profile_is_complete(recovered):
 
 def test_repeats_without_spread_have_no_noise():
     observations = observe(runs_on(load_profile("tcg-2core"), quick=True))
-    assert all(value == pytest.approx(0) for value in noise(observations).values())
+    assert all(value == pytest.approx(0) for value in noise(observations, 2).values())
 
 
 def test_invalid_runs_are_left_out():
