@@ -210,7 +210,10 @@ PREEMPT = (
     Recipe(
         "preempt-page",
         "faults on a channel of their own",
-        ("preempt_fault_s", "request_source_s", "request_destination_s"),
+        (
+            *("preempt_fault_s", "preempt_wakeup_s"),
+            *("request_source_s", "request_destination_s"),
+        ),
         share=0.6,
         touch="page",
         bandwidth=180_000_000,
@@ -223,7 +226,10 @@ PREEMPT = (
     Recipe(
         "preempt-sweep",
         "the same of a guest that works between its faults",
-        ("preempt_fault_s", "request_source_s", "request_destination_s"),
+        (
+            *("preempt_fault_s", "preempt_wakeup_s"),
+            *("request_source_s", "request_destination_s"),
+        ),
         share=0.6,
         bandwidth=180_000_000,
         technique="postcopy",
@@ -236,7 +242,7 @@ PREEMPT = (
     Recipe(
         "preempt-spread",
         "spread of fault latencies",
-        ("fault_jitter_sd",),
+        ("preempt_fault_s", "fault_jitter_sd"),
         share=0.6,
         bandwidth=180_000_000,
         technique="postcopy",

@@ -154,6 +154,12 @@ TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
     "xbzrle_decode_s": ParameterSpec(
         "CPU time of the destination to apply an encoded page", 1e-9, 1e-4, 1e-6
     ),
+    "preempt_wakeup_s": ParameterSpec(
+        "how much longer a vCPU stands still for a fault with preempt than QEMU says",
+        0,
+        1e-2,
+        2e-6,
+    ),
     "preempt_fault_s": ParameterSpec(
         "stall of a post-copy fault with preempt, beside the page's transfer",
         0,

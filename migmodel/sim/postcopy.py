@@ -42,6 +42,9 @@ class Push:
         self._apart = self._preempts and not jumps
         stall = host["preempt_fault_s"] if self._preempts else host["fault_s"]
         self._stall_s = stall + scenario.link.rtt_s
+        # What neither latencies nor blocktime hold: QEMU sees the fault later than the
+        # vCPU has it, and the vCPU wakes up later than its page is placed.
+        self._wakeup_s = host["preempt_wakeup_s"] if self._preempts else 0.0
         follow = pages_a_request(host["fault_pages"], host["fault_s"], stall)
         self._request_pages = max(follow, self._host_pages)
         self._missing = {
@@ -159,7 +162,7 @@ class Push:
         if self._preempts:
             latency_s = self._stall_s + self._host_pages * len(fronts) / burst_pps
             touch_s = self._host_pages / machine.touch_rate_pps()
-            own_pps = self._host_pages / (latency_s + touch_s)
+            own_pps = self._host_pages / (latency_s + self._wakeup_s + touch_s)
             own_pps *= 1 - burst_s / wire.WINDOW_S
         front = window_pages / wire.WINDOW_S / len(fronts) + own_pps
         machine.follow_stream(fronts, front)
@@ -198,7 +201,7 @@ class Push:
         share_pages = sum(machine.sweepers[vcpu].share_pages for vcpu in fronts)
         # A thread's next page is missing as often as pages of its share are.
         hit = dispersed_share(missing, share_pages)
-        stalled_s = hit * latency_s / self._host_pages
+        stalled_s = hit * (latency_s + self._wakeup_s) / self._host_pages
         walk = len(fronts) / (touch_s + stalled_s)
         machine.follow_stream(fronts, walk / len(fronts))
         rate = machine.set_stream(pipeline)

@@ -92,7 +92,7 @@ class RandomPush(QueuedPush):
         touch_s = 1 / machine.touch_rate_pps()
         ways = self._ways(rate, limit_pps, queued, on_its_way, touch_s / hit)
         mean_s = sum(share * seconds for share, seconds, _ in ways)
-        walk = 1 / (touch_s + hit * mean_s)
+        walk = 1 / (touch_s + hit * (mean_s + self._wakeup_s))
         machine.follow_stream(fronts, walk)
         rate = machine.set_stream(pipeline)
         faults = len(fronts) * walk * hit
