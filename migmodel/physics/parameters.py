@@ -36,7 +36,9 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "time in which neither side works, at each flush of the stream", 0, 1e-3
     ),
     "crowded_flush_s": ParameterSpec(
-        "more of it for each end of the stream that has no CPU to itself", 0, 1e-2
+        "CPU time more of each end of the stream, a flush, when it has no CPU to itself",
+        0,
+        1e-2,
     ),
     "window_source_s": ParameterSpec(
         "CPU time of the migration thread for a window, beside its pages", 0, 0.05

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migmodel.physics.cpu import Pipeline, share_cpus
+from migmodel.physics.cpu import Channels, Pipeline, share_cpus
 
 INF = float("inf")
 
@@ -38,6 +38,32 @@ def test_in_turns_a_page_takes_both_its_times():
     # In turns they need one CPU between them, so a vCPU beside them is not disturbed.
     share, rate = share_cpus(2, 1.0, 1, in_turns, same_host=True)
     assert (share, rate) == (1.0, pytest.approx(1 / 5e-6))
+
+
+def test_ends_that_wake_each_other_leave_a_busy_vcpu_alone():
+    """Three threads on two CPUs: fairly shared the vCPU would have three quarters."""
+    share, rate = share_cpus(2, 1.0, 1, Pipeline(2e-6, 2e-6, INF), same_host=True)
+    assert share == pytest.approx(1.0, rel=1e-6)
+    assert rate == pytest.approx(1 / 4e-6, rel=1e-6)
+
+
+def test_workers_keep_to_whole_cpus_once_all_are_busy():
+    def stream(workers):
+        beside = Channels(workers, workers, source_s=4e-5, destination_s=1e-9)
+        return Pipeline(1e-9, 1e-9, INF, channels=beside)
+
+    # Two of three threads on two CPUs: the vCPU has one, they have the other.
+    share, rate = share_cpus(2, 1.0, 1, stream(2), same_host=True)
+    assert share == pytest.approx(1.0, rel=1e-3)
+    assert rate == pytest.approx(1 / 4e-5, rel=1e-3)
+    # Four of twelve on eight: nearly three CPUs, and threads enough to share alike.
+    share, rate = share_cpus(8, 1.0, 8, stream(4), same_host=True)
+    assert share == pytest.approx(2 / 3, rel=1e-3)
+    assert rate == pytest.approx(8 / 3 / 4e-5, rel=1e-3)
+    # With CPUs to spare they have one each.
+    share, rate = share_cpus(8, 1.0, 1, stream(4), same_host=True)
+    assert share == 1.0
+    assert rate == pytest.approx(4 / 4e-5, rel=1e-3)
 
 
 def test_a_light_stream_takes_only_what_it_needs():

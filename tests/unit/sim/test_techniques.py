@@ -444,6 +444,29 @@ def test_each_request_costs_both_sides():
     assert added == pytest.approx(2e-4 * requests, rel=0.01)
 
 
+@pytest.mark.parametrize("version", ["10.0", "10.1"])
+def test_a_vcpu_wakes_up_later_than_qemu_says(version):
+    slow = {"max-postcopy-bandwidth": 1_000_000}
+    scenario = described(
+        "postcopy",
+        after=0,
+        version=version,
+        parameters=slow,
+        capabilities=["postcopy-preempt"],
+    )
+    late, soon = (
+        outcome(scenario, replace(KVM, values={**KVM.values, "preempt_wakeup_s": it}))
+        for it in (1e-3, 0.0)
+    )
+    assert late.fault_latency_mean_s == pytest.approx(soon.fault_latency_mean_s)
+    stalls = 1e-3 * late.postcopy_requests
+    added = late.total_time_s - soon.total_time_s
+    assert added == pytest.approx(stalls, rel=0.1)
+    assert late.postcopy_blocktime_s == pytest.approx(
+        late.postcopy_requests * late.fault_latency_mean_s, rel=0.1
+    )
+
+
 # -- managers, dirty-limit, links --
 
 
