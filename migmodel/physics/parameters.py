@@ -36,7 +36,7 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "time in which neither side works, at each flush of the stream", 0, 1e-3
     ),
     "crowded_flush_s": ParameterSpec(
-        "CPU time more of each end of the stream, a flush, when it has no CPU to itself",
+        "CPU time more a flush of each end of the stream that has no CPU to itself",
         0,
         1e-2,
     ),
