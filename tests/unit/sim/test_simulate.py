@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from migmodel.analysis.predict import predict
+from migmodel.calibrate.fit import with_values
 from migmodel.errors import InputError
 from migmodel.physics import wire
 from migmodel.physics.versions import behaviour
@@ -273,6 +274,7 @@ def test_draws_are_reproducible_and_nominal_draws_nothing(tcg_profile):
 
 
 def test_more_vcpus_than_cpus_slow_each_other(tcg_profile):
+    tcg_profile = with_values(tcg_profile, {"memory_pages_per_s": 1e9})
     one = predict(scenario("pause", after=1), tcg_profile, draws=0)
     four = predict(scenario("pause", after=1, vcpus=4), tcg_profile, draws=0)
     name = "guest_before_ms_per_gib"
