@@ -220,7 +220,7 @@ MORE = (
         downtime_ms=40,
         technique="pause",
         after=3,
-        repeats=5,  # who is put where is chance, and makes twice as long or short
+        repeats=4,  # who is put where is chance, and makes twice as long or short
         expected_s=1.0,
     ),
     Recipe(
