@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from types import TracebackType
 
 from migmodel.analysis.workers import interrupts_held_back, worker_pool
 from migmodel.errors import JobError
@@ -39,12 +38,7 @@ class Simulations:
             self._pool = worker_pool(self._jobs, _keep, self._scenarios)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the worker processes."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)

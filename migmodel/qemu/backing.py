@@ -3,7 +3,7 @@
 On a virtual host, what the layer below gives at first touch costs ten to twenty times
 what it costs afterwards, and free memory may be taken back within seconds (free page
 reporting, ballooning). Without this, the same migration differs five times by what ran
-before it. On bare metal it changes nothing.
+before it. A host of bare metal has its memory, and needs none of this.
 """
 
 from __future__ import annotations

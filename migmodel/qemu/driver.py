@@ -25,7 +25,7 @@ from migmodel.qemu.faults import trace_argv
 from migmodel.qemu.folder import private_folder
 from migmodel.qemu.guest import check_guest, guest_argv
 from migmodel.qemu.hardware import check_accel, check_here
-from migmodel.qemu.host import check_memory, host_facts, tsc_mhz
+from migmodel.qemu.host import check_memory, host_facts, may_be_virtual, tsc_mhz
 from migmodel.qemu.instance import machine_argv
 from migmodel.qemu.migration import Migration
 from migmodel.qemu.options import DriverOptions, ProgressHandler
@@ -234,7 +234,8 @@ class _Execution:
         scenario, hardware = self._scenario, self._options.hardware
         size_bytes = scenario.guest.ram_bytes
         has_it = scenario.guest.host_page_bytes > PAGE_BYTES
-        if has_it or hardware.prealloc or hardware.locked or self._options.remote:
+        has_it |= hardware.prealloc or hardware.locked
+        if has_it or self._options.remote is not None or not may_be_virtual():
             size_bytes = 0
         limits = (
             scenario.policy.max_bandwidth_bytes_per_s,

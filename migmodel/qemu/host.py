@@ -42,6 +42,12 @@ def host_facts(qemu: QemuBinary, accel: Accel) -> HostFacts:
     )
 
 
+def may_be_virtual() -> bool:
+    """Whether this host may be a virtual machine itself; True when it does not say."""
+    flags = _cpuinfo("flags")  # x86 alone has them
+    return flags is None or "hypervisor" in flags.split()
+
+
 def usable_cpus() -> int:
     """CPUs that this process may run on."""
     return len(os.sched_getaffinity(0))

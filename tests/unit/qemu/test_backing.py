@@ -1,5 +1,6 @@
 """Memory that is ready for the destination: taken, handed out in time, never kept."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,61 +30,64 @@ def active(
     )
 
 
-def held_mib(before_bytes: int) -> float:
-    return (resident_bytes() - before_bytes) / MIB
-
-
-def test_all_of_it_is_resident_until_it_begins() -> None:
+@pytest.fixture
+def held_mib() -> Callable[[], float]:
+    """More memory than at the test's begin."""
     before = resident_bytes()
+    return lambda: (resident_bytes() - before) / MIB
+
+
+def test_all_of_it_is_resident_until_it_begins(held_mib: Callable[[], float]) -> None:
     backing = Backing(SIZE_BYTES, None)
     backing.touch()
-    assert held_mib(before) == pytest.approx(192, abs=8)
+    assert held_mib() == pytest.approx(192, abs=8)
     backing.begin()
-    assert held_mib(before) == pytest.approx(0, abs=8)
+    assert held_mib() == pytest.approx(0, abs=8)
 
 
-def test_a_limited_stream_is_given_a_second_ahead_of_what_it_took() -> None:
-    before = resident_bytes()
+def test_a_limited_stream_is_given_a_second_ahead_of_what_it_took(
+    held_mib: Callable[[], float],
+) -> None:
     backing = Backing(SIZE_BYTES, RATE)
     backing.touch()
     backing.begin()
-    assert held_mib(before) == pytest.approx(128, abs=20)
+    assert held_mib() == pytest.approx(128, abs=20)
     backing.follow(active(1.0, SIZE_BYTES - RATE))
-    assert held_mib(before) == pytest.approx(64, abs=20)
+    assert held_mib() == pytest.approx(64, abs=20)
     # Faster than its limit, as zero pages and compressed ones make it.
     backing.follow(active(1.1, SIZE_BYTES - 1.9 * RATE))
-    assert held_mib(before) == pytest.approx(0, abs=8)
+    assert held_mib() == pytest.approx(0, abs=8)
 
 
-def test_what_is_not_known_yet_gives_nothing_away() -> None:
-    before = resident_bytes()
+def test_what_is_not_known_yet_gives_nothing_away(
+    held_mib: Callable[[], float],
+) -> None:
     backing = Backing(SIZE_BYTES, RATE)
     backing.touch()
     backing.begin()
     backing.follow(MigrationStatus(status="setup", elapsed_s=0.0))
-    assert held_mib(before) == pytest.approx(128, abs=20)
+    assert held_mib() == pytest.approx(128, abs=20)
 
 
-def test_the_second_pass_needs_no_new_memory() -> None:
-    before = resident_bytes()
+def test_the_second_pass_needs_no_new_memory(held_mib: Callable[[], float]) -> None:
     backing = Backing(SIZE_BYTES, RATE)
     backing.touch()
     backing.follow(active(0.5, SIZE_BYTES, passes=2))
-    assert held_mib(before) == pytest.approx(0, abs=8)
+    assert held_mib() == pytest.approx(0, abs=8)
 
 
-def test_taking_after_release_keeps_nothing() -> None:
+def test_taking_after_release_keeps_nothing(held_mib: Callable[[], float]) -> None:
     """A run that is broken off while a thread still takes memory."""
-    before = resident_bytes()
     backing = Backing(SIZE_BYTES, None)
     backing.release()
     backing.touch()
-    assert held_mib(before) == pytest.approx(0, abs=8)
+    assert held_mib() == pytest.approx(0, abs=8)
 
 
-def test_a_destination_that_takes_none_is_given_none() -> None:
-    before = resident_bytes()
+def test_a_destination_that_takes_none_is_given_none(
+    held_mib: Callable[[], float],
+) -> None:
     backing = Backing(0, RATE)
     backing.touch()
     backing.begin()
-    assert held_mib(before) == pytest.approx(0, abs=8)
+    assert held_mib() == pytest.approx(0, abs=8)

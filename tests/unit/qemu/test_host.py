@@ -32,6 +32,17 @@ def test_a_cgroup_limits_what_is_free(
     assert host.available_memory_bytes() > 400 * MIB
 
 
+@pytest.mark.parametrize(
+    ("flags", "virtual"),
+    [("fpu sse2 hypervisor lm", True), ("fpu sse2 lm", False), (None, True)],
+)
+def test_a_virtual_host_shows_in_its_cpus_flags(
+    monkeypatch: pytest.MonkeyPatch, flags: str | None, virtual: bool
+) -> None:
+    monkeypatch.setattr(host, "_cpuinfo", {"flags": flags}.get)
+    assert host.may_be_virtual() is virtual
+
+
 def test_the_tsc_is_measured_repeatably() -> None:
     first, second = host.tsc_mhz(), host.tsc_mhz()
     if first is None or second is None:
