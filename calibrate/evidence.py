@@ -19,7 +19,6 @@ _UNLIMITED = 0
 SHORTEST_S = 0.5  # below that a total time is a few milliseconds of everything
 FEWEST_RATIOS = 4
 _SDS_OF_FOUR_FIFTHS = 1.2816  # either way, of a normal distribution
-MAD_TO_SD = 1.4826  # median absolute deviation to sd, for a normal distribution
 
 
 def observe(measurements: Iterable[Measurement]) -> list[Observation]:
@@ -55,9 +54,8 @@ def _summed_up(group: Sequence[Measurement]) -> Observation:
 
 
 def _spread(column: Sequence[float]) -> float:
-    """Standard deviation by way of the median, so that one odd run does not count."""
-    deviations = np.abs(np.array(column) - np.median(column))
-    return float(MAD_TO_SD * np.median(deviations))
+    """Standard deviation; of two or three runs nothing more robust tells it."""
+    return float(np.std(column, ddof=1))
 
 
 def noise(observations: Sequence[Observation], cpus: int | None) -> dict[str, float]:

@@ -145,6 +145,8 @@ MULTIFD = (
         expected_s=1.5,
     ),
 )
+# A first pass of less than a window would end it: nothing would be in the cache yet.
+_SLOW_START = 250_000_000
 XBZRLE = (
     Recipe(
         "xbzrle-little",
@@ -153,6 +155,7 @@ XBZRLE = (
         share=0.15,
         content="delta",
         delta_bytes=32,
+        bandwidth=_SLOW_START,
         downtime_ms=1,
         technique="xbzrle",
         max_time_s=4.0,
@@ -165,6 +168,7 @@ XBZRLE = (
         share=0.15,
         content="delta",
         delta_bytes=2048,
+        bandwidth=_SLOW_START,
         downtime_ms=1,
         technique="xbzrle",
         max_time_s=4.0,
