@@ -83,6 +83,7 @@ class Migration:
         self._steady = Steady()
         self._certain_never = False
         self._passes = PassCounter() if self.stream.syncs_each_iterate else None
+        self.polled = False  # by a manager
         self._marked_pass = 0
         self._pass_index = 1
         self._pass_start_s = 0.0
@@ -95,6 +96,14 @@ class Migration:
         if self._passes is None:
             return self.sync_count
         return self._passes.count + (self.stop_s is not None)
+
+    def count_passes(self) -> None:
+        """Count where QEMU does not, as whoever looks at query-migrate now."""
+        if self._passes is not None:
+            sent_pages = self.stream.tally.pages
+            self._passes.see(
+                sent_pages, self.memory.pending_pages, self.memory.total_pages
+            )
 
     def note_resume(self) -> None:
         """The guest runs on the destination in post-copy."""
@@ -269,11 +278,8 @@ class Migration:
             self.cache.classify()
         self.memory.begin_walk()
         self.sync_count += 1
-        if self._passes is not None:
-            sent_pages = self.stream.tally.pages
-            self._passes.see(
-                sent_pages, self.memory.pending_pages, self.memory.total_pages
-            )
+        if not self.polled:
+            self.count_passes()
         self.recorder.event(now, "MIGRATION_PASS", str(self.sync_count))
         self.period.add(new_pages, self.stream.sent_bytes, now + wait_s)
         self._watch_for_never(now)

@@ -139,6 +139,7 @@ def manage(migration: Migration, manager: Manager) -> Process:
     first poll after one of these.
     """
     env = migration.env
+    migration.polled = True
     while migration.end_s is None:
         wake = migration.changed
         deadline = manager.deadline_s
@@ -150,6 +151,7 @@ def manage(migration: Migration, manager: Manager) -> Process:
         turns = math.ceil(env.now / manager.poll_interval_s)
         yield env.timeout(turns * manager.poll_interval_s - env.now)
         migration.settle()
+        migration.count_passes()
         for action in manager.decide(_status(migration)):
             _act(migration, action)
 
