@@ -96,7 +96,7 @@ BASIC = (
     Recipe(
         "throttle",
         "how a throttled guest runs",
-        ("sync_page_s", "throttle_sleep_extra_s"),
+        ("sync_page_s", "throttle_sleep_extra_s", "console_line_s"),
         repeats=2,
         share=0.2,
         bandwidth=160_000_000,
@@ -106,7 +106,7 @@ BASIC = (
     Recipe(
         "throttle-held",
         "first writes: a guest that hardly runs makes little else between two syncs",
-        ("first_write_s",),
+        ("first_write_s", "console_line_s"),
         repeats=4,  # a guest that slept runs now well, now badly: medians of more
         share=0.2,
         bandwidth=160_000_000,

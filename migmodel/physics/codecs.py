@@ -18,7 +18,7 @@ from migmodel.units import PAGE_BYTES
 
 LINE_BYTES = 64
 LINES_A_PAGE = PAGE_BYTES // LINE_BYTES
-LEVELS: dict[str, tuple[int, ...]] = {"zlib": (1, 6, 9), "zstd": (1, 3, 10, 19)}
+LEVELS: dict[str, tuple[int, ...]] = {"zlib": (1, 6, 9), "zstd": (1, 3, 6, 9, 19)}
 TEXT = 0.5  # of text that repeats, where a host's parameters are for it
 GIVEN = ("qatzip", "qpl", "uadk")  # accelerators: speed and ratio as given
 STORED_LEVEL = 0  # zlib's: copies

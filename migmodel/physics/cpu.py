@@ -122,12 +122,20 @@ class Pipeline:
         page_s = longer + (1 - self.overlap) * shorter + self.handoff_s
         return min(1 / page_s, self.page_rate_limit)
 
-    def source_rate_pps(self, level: float) -> float:
-        """Pages/s when each thread of the source gets at most this share of a CPU."""
+    def source_rate_pps(self, level: float, paired: bool = False) -> float:
+        """Pages/s when each thread of the source gets at most this share of a CPU.
+
+        On a crowded host that has both ends of a channel these share it (`paired`):
+        the reader wakes up where its writer runs, and takes its time from it and not
+        from the vCPUs.
+        """
         rate = min(level, 1.0) / self.source_s
-        if self.channels is not None and self.channels.source_s:
-            threads = self.channels.source * min(level, 1.0)
-            rate = min(rate, threads / self.channels.source_s)
+        channels = self.channels
+        if channels is not None and channels.source_s:
+            page_s = channels.source_s
+            if paired and channels.overlap is not None:
+                page_s += channels.destination_s
+            rate = min(rate, channels.source * min(level, 1.0) / page_s)
         return rate
 
 
@@ -173,7 +181,8 @@ def share_cpus(
         free = min(free, loader_cpus / loader_s)
 
     def page_rate(level: float) -> float:
-        return min(free, pipeline.source_rate_pps(level))
+        paired = same_host and level < 1
+        return min(free, pipeline.source_rate_pps(level, paired))
 
     def wanted(level: float) -> float:
         rate = page_rate(level)

@@ -113,6 +113,11 @@ PARAMETERS: dict[str, ParameterSpec] = {
         0,
         0.05,
     ),
+    "console_line_s": ParameterSpec(
+        "what a line on the console costs the stress guest's vCPU that prints it",
+        0,
+        0.02,
+    ),
     "noise_run_sd": ParameterSpec("relative spread of CPU costs from run to run", 0, 1),
     "noise_guest_sd": ParameterSpec(
         "relative spread of the guest's speed from run to run", 0, 1

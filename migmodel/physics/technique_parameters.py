@@ -115,7 +115,8 @@ TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
     ),
     **_codec("zstd", "1", (1.0e-6, 4.0e-6, 2.1e-6)),
     **_codec("zstd", "3", (1.2e-6, 1.7e-5, 5.0e-6)),
-    **_codec("zstd", "10", (1.4e-5, 4.8e-5, 2.2e-5)),
+    **_codec("zstd", "6", (3.9e-6, 2.75e-5, 9.8e-6)),
+    **_codec("zstd", "9", (9.9e-6, 3.8e-5, 1.64e-5)),
     **_codec("zstd", "19", (2.0e-4, 7.5e-4, 1.2e-3)),
     **_codec("zstd", "decode", (6.7e-7, 1.03e-6, 1.0e-6)),
     "zstd_match_bytes": ParameterSpec(

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from migmodel.errors import InputError
+from migmodel.records.console import REPORT_S
 from migmodel.records.scenario import LINE_BYTES, GuestKind, Scenario
-from migmodel.units import GIB, MIB, PAGE_BYTES, format_bytes
+from migmodel.units import GIB, MIB, MS_PER_S, PAGE_BYTES, format_bytes
 
-REPORT_MS = 75
+REPORT_MS = round(REPORT_S * MS_PER_S)
 BARE_MAX_RAM_BYTES = 3 * GIB
 # What a guest needs beside its working set; Linux unpacks itself there as well.
 BESIDE_BYTES: dict[GuestKind, int] = {"bare": 16 * MIB, "linux": 256 * MIB}

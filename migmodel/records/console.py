@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 PREFIX = "migstress"
+REPORT_S = 0.075  # a unit of work is at least that long, and then a line is printed
 
 
 class StartLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,7 +85,9 @@ class Machine:
             self.memory, scenario.workload.rate_pps, phases, scenario.workload.pattern
         )
         self.page_s = host.page_s(scenario)
-        self.throttle = ThrottleClock(host["throttle_sleep_extra_s"])
+        self.throttle = ThrottleClock(
+            host["throttle_sleep_extra_s"], host["console_line_s"]
+        )
         self.stopped = False
         self._fronts: list[int] = []
         self._front_pps: float | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migmodel.physics.throttle import period_s, run_share, sleep_s
+from migmodel.physics.throttle import TIMESLICE_S, period_s, run_share, sleep_s
+from migmodel.records.console import REPORT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,9 @@ class ThrottleClock:
     sleep_extra_s : float
         What each sleep costs beside its length on this host: waking late, running
         cold after it [s].
+    line_s : float
+        What a line on the guest's console costs it [s]. They come by the guest's clock:
+        in the turns of a throttled guest there are more of them for its work.
 
     Attributes
     ----------
@@ -57,25 +61,38 @@ class ThrottleClock:
         Share of time that a vCPU is let run at it.
     """
 
-    def __init__(self, sleep_extra_s: float) -> None:
+    def __init__(self, sleep_extra_s: float, line_s: float = 0.0) -> None:
         self.percent = 0.0
         self.run_share = 1.0
-        self._extra_s = sleep_extra_s
+        self._sleep_extra_s = sleep_extra_s
+        self._line_s = line_s
         self._rhythm: _Rhythm | None = None
         self._before: _Rhythm | None = None
 
     def set_percent(self, percent: float, now_s: float) -> None:
         """Throttle to this percentage; 0 ends it."""
         self.percent = percent
-        self.run_share = run_share(percent, self._extra_s)
+        extra_s = self._extra_s(percent)
+        self.run_share = run_share(percent, extra_s)
         if percent <= 0:
             self._rhythm = self._before = None
             return
         self._before = self._rhythm
         epoch_s = now_s if self._rhythm is None else self._rhythm.next_tick(now_s)
         period = period_s(percent)
-        sleep = min(sleep_s(percent) + self._extra_s, period)
+        sleep = min(sleep_s(percent) + extra_s, period)
         self._rhythm = _Rhythm(epoch_s, period, sleep)
+
+    def _extra_s(self, percent: float) -> float:
+        """What a turn loses beside its sleep [s].
+
+        As many lines as a guest prints in that running time without a throttle are in
+        the time of its pages.
+        """
+        if percent <= 0:
+            return 0.0
+        lines = min(period_s(percent) / REPORT_S, 1.0) - TIMESLICE_S / REPORT_S
+        return self._sleep_extra_s + lines * self._line_s
 
     @property
     def turn_s(self) -> float:
