@@ -22,7 +22,7 @@ _ZLIB = ((1, 0.4), (6, 0.3), (9, 0.12))
 _ZSTD = ((1, 0.9), (3, 0.9), (6, 0.5), (9, 0.3), (19, 0.03))
 # The same for several passes at level 1.
 _PASSES = 8
-_AGAIN = {"zlib": 0.05, "zstd": 0.15}
+_AGAIN = {"zlib": 0.07, "zstd": 0.6}
 _CONTENTS: tuple[tuple[str, Content, float | None], ...] = (
     ("random", "random", None),
     ("text", "text", 0.5),
