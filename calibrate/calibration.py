@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,7 +13,7 @@ from migmodel.physics.parameters import PARAMETERS
 from migmodel.records import HostProfile, Measurement, Parameter
 
 from .basic_runs import BASIC, MORE
-from .evidence import noise, observe, unexplained, window_noise
+from .evidence import codec_noise, noise, observe, unexplained, window_noise
 from .fit import Fit, fit_profile, refine
 from .foreign import told_by
 from .observation import Observation
@@ -27,6 +27,7 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = identified_by((*BASIC, *MORE))
 # has taken back meanwhile: between two runs of a calibration it differed by twice. A
 # technique that is seen on fresh pages must not be charged with it.
 OF_THE_HOUR = ("fresh_page_s", "multifd_fresh_page_s")
+CODECS = ("zlib", "zstd", "compress")  # of the techniques
 SAME_HOST = ("cpu_model", "cpus", "accel")
 SAME_FACTS = (*SAME_HOST, "qemu_version")
 
@@ -90,6 +91,8 @@ def calibrate(
     spreads: dict[str, float | None] = dict(noise(observations, basic[0].host.cpus))
     spreads["noise_window_sd"] = window_noise(basic)
     spreads["noise_total_sd"] = unexplained(fit.residuals)
+    codecs = [it for name in CODECS for it in _own(valid, made_for, name)]
+    spreads["noise_codec_sd"] = codec_noise(observe(codecs))
     known = {
         key: Parameter(value=value, source="spread of repeats, or what the fit leaves")
         for key, value in spreads.items()
@@ -97,8 +100,7 @@ def calibrate(
     }
     techniques = []
     for technique, recipes in TECHNIQUE_RUNS.items():
-        own = [run for run in valid if made_for.get(run.scenario.name) == technique]
-        if own:
+        if own := _own(valid, made_for, technique):
             seen = observe(own)
             names = {name for item in seen for name in _told(item, recipes)}
             told = [it for it in PARAMETERS if it in names]
@@ -124,6 +126,12 @@ def calibrate(
         },
     )
     return dataclasses.replace(fit, profile=profile)
+
+
+def _own(
+    runs: Sequence[Measurement], made_for: Mapping[str, str], technique: str
+) -> list[Measurement]:
+    return [run for run in runs if made_for.get(run.scenario.name) == technique]
 
 
 def _free(observations: Sequence[Observation]) -> list[str]:

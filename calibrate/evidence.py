@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy.stats import chi2
 
 from migmodel.physics.versions import behaviour
 from migmodel.records import Measurement, Raw
@@ -68,26 +69,51 @@ def noise(observations: Sequence[Observation], cpus: int | None) -> dict[str, fl
     cpus : int or None
         How many it has; None is not known.
     """
-
-    def pooled(names: Sequence[str], among: Sequence[Observation]) -> float | None:
-        ratios = [
-            observation.spreads[name] / observation.values[name]
-            for observation in among
-            for name in names
-            if name in observation.spreads and observation.values[name] > 0
-        ]
-        # The median of spreads, so that one disturbed run does not make all noisy.
-        return float(np.median(ratios)) if ratios else None
-
     found = {
         "noise_run_sd": pooled(_RUN_COSTS, observations),
         "noise_guest_sd": pooled(("guest_before",), observations),
+        "noise_throttled_sd": pooled(
+            ("slowdown_precopy",), [it for it in observations if _is_held(it)]
+        ),
         "noise_crowded_sd": pooled(
             ("first_pass_s", "total_time_s"),
             [it for it in observations if cpus and _is_crowded(it, cpus)],
         ),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def pooled(names: Sequence[str], among: Sequence[Observation]) -> float | None:
+    """Relative spread of these numbers from run to run; None where nothing repeats.
+
+    The median of the scenarios' spreads, so that one disturbed run does not make all
+    noisy, and not below the true one for so few repeats (chi-square distribution).
+    """
+    ratios = [
+        observation.spreads[name] / observation.values[name] / _shrinkage(observation)
+        for observation in among
+        for name in names
+        if name in observation.spreads and observation.values[name] > 0
+    ]
+    return float(np.median(ratios)) if ratios else None
+
+
+def _shrinkage(observation: Observation) -> float:
+    """Median of a standard deviation of so many repeats, of the true one."""
+    freedom = max(observation.repeats - 1, 1)
+    return float(np.sqrt(chi2.median(freedom) / freedom))
+
+
+def codec_noise(observations: Sequence[Observation]) -> float | None:
+    """Relative spread of compressing from run to run, of codecs' observations."""
+    return pooled(("source_cpu_s",), observations)
+
+
+def _is_held(observation: Observation) -> bool:
+    """Whether the throttle stays where it begins."""
+    parameters = observation.scenario.policy.parameters
+    most = parameters.get("max-cpu-throttle")
+    return most is not None and most == parameters.get("cpu-throttle-initial")
 
 
 def _is_crowded(observation: Observation, cpus: int) -> bool:

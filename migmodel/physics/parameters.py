@@ -128,6 +128,18 @@ PARAMETERS: dict[str, ParameterSpec] = {
         2,
         "noise_run_sd",
     ),
+    "noise_codec_sd": ParameterSpec(
+        "relative spread of what compressing a page takes from run to run",
+        0,
+        1,
+        "noise_run_sd",
+    ),
+    "noise_throttled_sd": ParameterSpec(
+        "relative spread of what a throttled guest gets done, from level to level",
+        0,
+        1,
+        "noise_guest_sd",
+    ),
     "noise_total_sd": ParameterSpec(
         "relative spread of what the model leaves unexplained in total times", 0, 1
     ),

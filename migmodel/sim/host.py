@@ -25,11 +25,20 @@ class Noise:
         Relative spread of the bandwidth that one 100 ms window sees.
     crowded : float
         Factor of this run on the stream's CPU time while vCPUs leave no CPU idle.
+    throttled_sd : float
+        Relative spread of what a guest gets done in its turns at one throttle level.
     """
 
     rng: np.random.Generator | None = None
     window_sd: float = 0.0
     crowded: float = 1.0
+    throttled_sd: float = 0.0
+
+    def throttled_factor(self) -> float:
+        """Factor on a guest's running time at one level of the throttle."""
+        if self.rng is None or self.throttled_sd == 0:
+            return 1.0
+        return float(np.exp(self.throttled_sd * self.rng.standard_normal()))
 
     def window_factor(self) -> float:
         """Factor on the bandwidth estimate of one window."""
@@ -93,8 +102,9 @@ def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> H
     """Take a profile's values, or draw them from what is known of their spread.
 
     A draw has two parts: the fit's uncertainty (standard errors and correlations), and
-    run-to-run noise: one factor on all CPU costs of a run, and one on those of a stream
-    that shares every CPU with vCPUs, which is the luck of who was put where.
+    run-to-run noise: one factor on all CPU costs of a run but codecs', which depend on
+    caches and have their own, and one on those of a stream that shares every CPU with
+    vCPUs, which is the luck of who was put where.
 
     Parameters
     ----------
@@ -111,13 +121,17 @@ def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> H
         _draw_fitted(profile, values, rng)
         run = float(np.exp(values["noise_run_sd"] * rng.standard_normal()))
         guest = float(np.exp(values["noise_guest_sd"] * rng.standard_normal()))
+        codec = float(np.exp(values["noise_codec_sd"] * rng.standard_normal()))
         for name in values:
             if name.endswith("_touch_s"):
                 values[name] *= guest
+            elif name.startswith(_CODECS) and name.endswith("_s"):
+                values[name] *= codec
             elif name in _RUN_COSTS:
                 values[name] *= run
         crowded = float(np.exp(values["noise_crowded_sd"] * rng.standard_normal()))
-        noise = Noise(rng, values["noise_window_sd"], crowded)
+        throttled = values["noise_throttled_sd"]
+        noise = Noise(rng, values["noise_window_sd"], crowded, throttled)
     return Host(
         cpus=float(profile.host_cpus),
         same_host=profile.same_host,
@@ -127,6 +141,7 @@ def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> H
     )
 
 
+_CODECS = ("zlib_", "zstd_", "compress_")
 _RUN_COSTS = frozenset(
     {
         "page_source_s",

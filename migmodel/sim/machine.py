@@ -86,7 +86,9 @@ class Machine:
         )
         self.page_s = host.page_s(scenario)
         self.throttle = ThrottleClock(
-            host["throttle_sleep_extra_s"], host["console_line_s"]
+            host["throttle_sleep_extra_s"],
+            host["console_line_s"],
+            host.noise.throttled_factor,
         )
         self.stopped = False
         self._fronts: list[int] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from migmodel.physics.throttle import TIMESLICE_S, period_s, run_share, sleep_s
@@ -52,6 +53,8 @@ class ThrottleClock:
     line_s : float
         What a line on the guest's console costs it [s]. They come by the guest's clock:
         in the turns of a throttled guest there are more of them for its work.
+    luck : callable
+        Factor on what a turn leaves to run, asked at each level.
 
     Attributes
     ----------
@@ -61,11 +64,17 @@ class ThrottleClock:
         Share of time that a vCPU is let run at it.
     """
 
-    def __init__(self, sleep_extra_s: float, line_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        sleep_extra_s: float,
+        line_s: float = 0.0,
+        luck: Callable[[], float] = lambda: 1.0,
+    ) -> None:
         self.percent = 0.0
         self.run_share = 1.0
         self._sleep_extra_s = sleep_extra_s
         self._line_s = line_s
+        self._luck = luck
         self._rhythm: _Rhythm | None = None
         self._before: _Rhythm | None = None
 
@@ -92,7 +101,9 @@ class ThrottleClock:
         if percent <= 0:
             return 0.0
         lines = min(period_s(percent) / REPORT_S, 1.0) - TIMESLICE_S / REPORT_S
-        return self._sleep_extra_s + lines * self._line_s
+        lost_s = self._sleep_extra_s + lines * self._line_s
+        lost_s = TIMESLICE_S - max(TIMESLICE_S - lost_s, 0.0) * self._luck()
+        return max(lost_s, -sleep_s(percent))
 
     @property
     def turn_s(self) -> float:
