@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from migmodel.analysis.profiles import load_profile
 from migmodel.calibrate.calibration import IDENTIFIED_BY, calibrate
-from migmodel.calibrate.evidence import noise, observe
+from migmodel.calibrate.evidence import noise, observe, pooled
 from migmodel.calibrate.fit import fit_profile, with_values
+from migmodel.calibrate.observation import Observation
 from migmodel.calibrate.plan import Bounds, plan_runs
 from migmodel.errors import FitError, InputError
 from migmodel.physics.parameters import PARAMETERS
@@ -100,6 +102,18 @@ def test_a_fitted_profile_is_complete(recovered):
 def test_repeats_without_spread_have_no_noise():
     observations = observe(runs_on(load_profile("tcg-2core"), quick=True))
     assert all(value == pytest.approx(0) for value in noise(observations, 2).values())
+
+
+@pytest.mark.parametrize("repeats", [2, 3, 5])
+def test_few_repeats_do_not_make_a_spread_too_small(repeats):
+    rng = np.random.default_rng(1)
+    scenario = observe(runs_on(_start())[:1])[0].scenario
+    seen = []
+    for _ in range(400):
+        values = rng.normal(1.0, 0.05, repeats)
+        middle, spread = float(np.median(values)), float(np.std(values, ddof=1))
+        seen.append(Observation(scenario, {"x": middle}, {"x": spread}, repeats))
+    assert pooled(("x",), seen) == pytest.approx(0.05, rel=0.15)
 
 
 def test_invalid_runs_are_left_out():

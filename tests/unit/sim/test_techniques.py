@@ -393,6 +393,20 @@ def test_with_11_1_postcopy_ram_syncs_at_every_call():
     assert abs(passes[0] - passes[1]) <= 1
 
 
+def test_a_switch_after_passes_comes_in_the_same_window_with_11_1():
+    """A manager looks between syncs, when the window's pages have been sent.
+
+    Measured, 128 MiB at full speed, 1 Gbit/s: 399.3 MB with 10.0 and 11.1.
+    """
+    sent = {
+        version: outcome(
+            described("postcopy", after=2, version=version, bw=125_000_000)
+        ).bytes_sent
+        for version in ("10.0", "11.1")
+    }
+    assert abs(sent["10.0"] - sent["11.1"]) < 0.1 * 125_000_000 * 0.9
+
+
 def test_a_limit_keeps_a_request_waiting_for_the_next_window():
     """20,000 pages at 20 MB/s: 512 pages a window, then the guest stands still.
 
