@@ -117,6 +117,7 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "what a line on the console costs the stress guest's vCPU that prints it",
         0,
         0.02,
+        0.0,
     ),
     "noise_run_sd": ParameterSpec("relative spread of CPU costs from run to run", 0, 1),
     "noise_guest_sd": ParameterSpec(
