@@ -34,6 +34,7 @@ LOOSE = {
     # destination does look much alike; so the fit says, too.
     "multifd_packet_s": 0.6,
     "multifd_page_destination_s": 0.5,
+    "multifd_fresh_page_s": 0.2,  # an eighth of a microsecond, of the first pass alone
     "fault_jitter_sd": 0.2,  # one percentile of a narrow distribution
     "zlib_decode_random_s": 0.3,
     "zstd_19_zero_s": 0.5,
@@ -107,7 +108,9 @@ def test_techniques_do_not_bend_the_basic_fit():
         for name, it in both.profile.parameters.items()
         if it != alone.profile.parameters.get(name)
     } <= told
-    assert both.profile["multifd_page_source_s"] == pytest.approx(slow_s, rel=0.1)
+    # A channel's time and the migration thread's can stand for each other.
+    found_s = both.profile["multifd_page_source_s"] + both.profile["multifd_queue_s"]
+    assert found_s == pytest.approx(slow_s + start["multifd_queue_s"], rel=0.1)
     assert both.profile.facts["techniques"] == "multifd"
     assert "techniques" not in alone.profile.facts
     assert len(both.residuals) > len(alone.residuals)
