@@ -179,4 +179,7 @@ def check_profile(profile: HostProfile) -> None:
             )
     for name in profile.parameters:
         if name not in PARAMETERS:
-            raise InputError(f"unknown parameter {name}")
+            raise InputError(
+                f"unknown parameter {name}: if another version of migmodel fitted it, "
+                "calibrate again with this one"
+            )
