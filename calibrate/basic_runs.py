@@ -105,7 +105,7 @@ BASIC = (
     ),
     Recipe(
         "throttle-held",
-        "first writes: a guest that hardly runs makes little else between two syncs",
+        "first writes, console lines: a guest that hardly runs makes little else",
         ("first_write_s", "console_line_s"),
         repeats=4,  # a guest that slept runs now well, now badly: medians of more
         share=0.2,
