@@ -19,6 +19,7 @@ from .foreign import told_by
 from .observation import Observation
 from .recipe import PREFIX, Recipe, identified_by
 from .technique_runs import TECHNIQUE_RUNS
+from .throttled import throttle_noise
 
 # Which runs a parameter can be told from. One whose runs were not made keeps the value
 # that the fit started from, and says so.
@@ -27,7 +28,8 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = identified_by((*BASIC, *MORE))
 # has taken back meanwhile: between two runs of a calibration it differed by twice. A
 # technique that is seen on fresh pages must not be charged with it.
 OF_THE_HOUR = ("fresh_page_s", "multifd_fresh_page_s")
-CODECS = ("zlib", "zstd", "compress")  # of the techniques
+# Of the techniques. zstd's tables are of the size of the caches that hosts share.
+CODECS = {"noise_codec_sd": ("zlib", "compress"), "noise_zstd_sd": ("zstd",)}
 SAME_HOST = ("cpu_model", "cpus", "accel")
 SAME_FACTS = (*SAME_HOST, "qemu_version")
 
@@ -90,9 +92,11 @@ def calibrate(
     fit = fit_profile(adapted, observations, free, on_step, jobs=jobs)
     spreads: dict[str, float | None] = dict(noise(observations, basic[0].host.cpus))
     spreads["noise_window_sd"] = window_noise(basic)
+    spreads["noise_throttled_sd"], spreads["noise_turn_s"] = throttle_noise(basic)
     spreads["noise_total_sd"] = unexplained(fit.residuals)
-    codecs = [it for name in CODECS for it in _own(valid, made_for, name)]
-    spreads["noise_codec_sd"] = codec_noise(observe(codecs))
+    for noise_name, codecs in CODECS.items():
+        runs = [it for codec in codecs for it in _own(valid, made_for, codec)]
+        spreads[noise_name] = codec_noise(observe(runs))
     known = {
         key: Parameter(value=value, source="spread of repeats, or what the fit leaves")
         for key, value in spreads.items()

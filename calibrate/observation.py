@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from migmodel.records import Scenario
 
-from .observe import SCALES, THROTTLED
+from .observe import scale_of
 
 _MEDIAN_ERROR = 1.2533  # of many normal values, in their sd / sqrt(n)
 
@@ -33,9 +33,7 @@ class Observation:
 
     def sigma(self, name: str) -> float:
         """What a residual of this number is divided by: the median's standard error."""
-        scale = SCALES[name]
-        if self.scenario.policy.has("auto-converge"):
-            scale = THROTTLED.get(name, scale)
+        scale = scale_of(name, self.scenario.policy.has("auto-converge"))
         floor = max(scale.relative * abs(self.values[name]), scale.absolute)
         spread = self.spreads.get(name, 0.0)
         return max(_MEDIAN_ERROR * spread / math.sqrt(self.repeats), floor)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from migmodel.analysis.guest_speed import phase_spans, phase_speeds
+from migmodel.analysis.guest_speed import phase_speeds
 from migmodel.records import Trace
+
+from .throttled import held_levels
 
 
 class Scale(NamedTuple):
@@ -33,7 +35,6 @@ SCALES: dict[str, Scale] = {
     "guest_before": Scale(0.01, 0.0),
     # Against the same run's speed before: a host's other load slows a whole run.
     "slowdown_precopy": Scale(0.02, 0.0),
-    "slowdown_throttled": Scale(0.05, 0.0),
     "slowdown_postcopy": Scale(0.1, 0.0),
     # Of one technique each; they tell what bytes_sent has in it beside much else.
     "multifd_bytes": Scale(0.003, 2e4),
@@ -53,6 +54,18 @@ THROTTLED: dict[str, Scale] = {
     "downtime_stop_resume_s": Scale(0.05, 0.01),
     "downtime_reported_s": Scale(0.05, 0.01),
 }
+
+# At each level of the throttle that was held for a while; its percent follows.
+LEVEL_PREFIX = "slowdown_at_"
+_LEVEL_SCALE = Scale(0.02, 0.0)
+
+
+def scale_of(name: str, throttled: bool) -> Scale:
+    """How exactly a number can be asked for, of a guest that is throttled or not."""
+    if name.startswith(LEVEL_PREFIX):
+        return _LEVEL_SCALE
+    return (THROTTLED.get(name) if throttled else None) or SCALES[name]
+
 
 # Numbers that follow the costs without steps.
 SMOOTH = frozenset(
@@ -100,32 +113,20 @@ def observables(trace: Trace) -> dict[str, float]:
 
 
 def _guest_speeds(trace: Trace) -> dict[str, float]:
+    levels = {
+        f"{LEVEL_PREFIX}{percent:g}": span
+        for percent, span in held_levels(trace).items()
+    }
     speeds = {
         name: speed.mean_ms_per_gib
-        for name, speed in phase_speeds(trace, _throttled(trace)).items()
+        for name, speed in phase_speeds(trace, levels).items()
     }
     before = speeds.pop("before", None)
     if before is None:
         return {}
-    found = {f"slowdown_{name}": it / before for name, it in speeds.items()}
-    found.pop("slowdown_after", None)
-    return {"guest_before": before, **found}
-
-
-def _throttled(trace: Trace) -> dict[str, tuple[float, float]]:
-    """When the guest was throttled, if it was [s]."""
-    progress = trace.progress
-    begin_s = next(
-        (
-            time_s
-            for time_s, percent in zip(
-                progress.time_s, progress.throttle_percent, strict=False
-            )
-            if percent
-        ),
-        None,
-    )
-    if begin_s is None:
-        return {}
-    _, end_s = phase_spans(trace)["precopy"]
-    return {"throttled": (begin_s, end_s)}
+    speeds.pop("after", None)
+    relative = {
+        name if name in levels else f"slowdown_{name}": speed / before
+        for name, speed in speeds.items()
+    }
+    return {"guest_before": before, **relative}

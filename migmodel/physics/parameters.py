@@ -135,11 +135,23 @@ PARAMETERS: dict[str, ParameterSpec] = {
         1,
         "noise_run_sd",
     ),
+    "noise_zstd_sd": ParameterSpec(
+        "the same of zstd, whose tables need more of the caches that others share",
+        0,
+        1,
+        "noise_codec_sd",
+    ),
     "noise_throttled_sd": ParameterSpec(
         "relative spread of what a throttled guest gets done, from level to level",
         0,
         1,
         "noise_guest_sd",
+    ),
+    "noise_turn_s": ParameterSpec(
+        "spread of what a throttled guest's turns leave it to run, from turn to turn",
+        0,
+        0.01,
+        0.0,
     ),
     "noise_total_sd": ParameterSpec(
         "relative spread of what the model leaves unexplained in total times", 0, 1

@@ -48,6 +48,9 @@ class Behaviour:
     syncs_each_iterate : bool
         With postcopy-ram on, the bitmap is synced at every iterate call (seen with
         11.1).
+    last_sync_counts : bool
+        The sync after the guest has stopped is a pass of its own in dirty-sync-count
+        and MIGRATION_PASS (seen up to 10.0); with 11.1 it is not.
     postcopy_recovers : bool
         A broken post-copy is paused and can be recovered (since 2.12); before, the
         guest is lost.
@@ -89,6 +92,7 @@ class Behaviour:
     manual_protect: bool = True
     postcopy_first: bool = False
     syncs_each_iterate: bool = False
+    last_sync_counts: bool = True
     postcopy_recovers: bool = True
     preempt_jumps: bool = False
     preempt_shares_thread: bool = False
@@ -115,6 +119,7 @@ def behaviour(version: Version) -> Behaviour:
         manual_protect=version >= (5, 0),
         postcopy_first=version >= (10, 1),
         syncs_each_iterate=version >= (11, 1),
+        last_sync_counts=version < (11, 1),
         postcopy_recovers=version >= (2, 12),
         preempt_jumps=version < (8, 0) or version >= (10, 1),
         preempt_shares_thread=version < (8, 0),

@@ -12,6 +12,8 @@ from migmodel.physics.technique_parameters import TECHNIQUE_PARAMETERS
 from migmodel.records import HostProfile, Scenario
 from migmodel.units import PAGE_BYTES
 
+_TURNS = 512  # drawn for a level of the throttle; they come again in a longer one
+
 
 @dataclass(slots=True)
 class Noise:
@@ -27,12 +29,23 @@ class Noise:
         Factor of this run on the stream's CPU time while vCPUs leave no CPU idle.
     throttled_sd : float
         Relative spread of what a guest gets done in its turns at one throttle level.
+    turn_sd_s : float
+        Spread of what one turn of it leaves it to run, from turn to turn [s].
     """
 
     rng: np.random.Generator | None = None
     window_sd: float = 0.0
     crowded: float = 1.0
     throttled_sd: float = 0.0
+    turn_sd_s: float = 0.0
+
+    def turns(self) -> list[float]:
+        """What turns leave a throttled guest to run beside the usual [s]; [] none."""
+        if self.rng is None or self.turn_sd_s == 0:
+            return []
+        drawn = self.turn_sd_s * self.rng.standard_normal(_TURNS)
+        lucky: list[float] = drawn.tolist()
+        return lucky
 
     def throttled_factor(self) -> float:
         """Factor on a guest's running time at one level of the throttle."""
@@ -122,16 +135,22 @@ def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> H
         run = float(np.exp(values["noise_run_sd"] * rng.standard_normal()))
         guest = float(np.exp(values["noise_guest_sd"] * rng.standard_normal()))
         codec = float(np.exp(values["noise_codec_sd"] * rng.standard_normal()))
+        zstd = float(np.exp(values["noise_zstd_sd"] * rng.standard_normal()))
         for name in values:
             if name.endswith("_touch_s"):
                 values[name] *= guest
             elif name.startswith(_CODECS) and name.endswith("_s"):
-                values[name] *= codec
+                values[name] *= zstd if name.startswith("zstd_") else codec
             elif name in _RUN_COSTS:
                 values[name] *= run
         crowded = float(np.exp(values["noise_crowded_sd"] * rng.standard_normal()))
-        throttled = values["noise_throttled_sd"]
-        noise = Noise(rng, values["noise_window_sd"], crowded, throttled)
+        noise = Noise(
+            rng,
+            values["noise_window_sd"],
+            crowded,
+            values["noise_throttled_sd"],
+            values["noise_turn_s"],
+        )
     return Host(
         cpus=float(profile.host_cpus),
         same_host=profile.same_host,

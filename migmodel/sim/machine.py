@@ -89,6 +89,7 @@ class Machine:
             host["throttle_sleep_extra_s"],
             host["console_line_s"],
             host.noise.throttled_factor,
+            host.noise.turns,
         )
         self.stopped = False
         self._fronts: list[int] = []

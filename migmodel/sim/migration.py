@@ -83,6 +83,8 @@ class Migration:
         self._steady = Steady()
         self._certain_never = False
         self._passes = PassCounter() if self.stream.syncs_each_iterate else None
+        last_counts = self.settings.rules.last_sync_counts
+        self.counts_last_sync = last_counts or self._passes is not None
         self.polled = False  # by a manager
         self._marked_pass = 0
         self._pass_index = 1
@@ -263,10 +265,11 @@ class Migration:
             + (crowded * self.host.noise.waiting())
         )
 
-    def sync_bitmap(self, wait_s: float = 0.0) -> float:
+    def sync_bitmap(self, wait_s: float = 0.0, *, last: bool = False) -> float:
         """Merge the dirty log into the bitmap and judge the period; new pages.
 
-        QEMU looks at the clock for that after it has waited for the vCPUs.
+        QEMU looks at the clock for that after it has waited for the vCPUs. The `last`
+        one comes after the guest has stopped for the switch.
         """
         now = self.env.now
         self.machine.advance(now)
@@ -277,10 +280,11 @@ class Migration:
         if self.cache is not None:
             self.cache.classify()
         self.memory.begin_walk()
-        self.sync_count += 1
-        if not self.polled:
-            self.count_passes()
-        self.recorder.event(now, "MIGRATION_PASS", str(self.sync_count))
+        if not last or self.counts_last_sync:
+            self.sync_count += 1
+            if not self.polled:
+                self.count_passes()
+            self.recorder.event(now, "MIGRATION_PASS", str(self.sync_count))
         self.period.add(new_pages, self.stream.sent_bytes, now + wait_s)
         self._watch_for_never(now)
         self.sample()

@@ -42,6 +42,8 @@ class Push:
         self._apart = self._preempts and not jumps
         stall = host["preempt_fault_s"] if self._preempts else host["fault_s"]
         self._stall_s = stall + scenario.link.rtt_s
+        # What a thread in step with the stream waits for is on its way already.
+        self._following_stall_s = stall
         # What neither latencies nor blocktime hold: QEMU sees the fault later than the
         # vCPU has it, and the vCPU wakes up later than its page is placed.
         self._wakeup_s = host["preempt_wakeup_s"] if self._preempts else 0.0
@@ -113,7 +115,7 @@ class Push:
         # faster then, and so is the thread.
         for _ in range(_MEETING_STEPS):
             front = front_rate_pps(
-                rate, self._stall_s, self._request_pages, len(fronts)
+                rate, self._following_stall_s, self._request_pages, len(fronts)
             )
             machine.follow_stream(fronts, front)
             rate = machine.set_stream(pipeline)

@@ -32,8 +32,9 @@ def _final_sync(migration: Migration) -> Process:
     cost = migration.host.sync_cost
     seconds = cost.seconds(migration.memory.total_pages, 0.0)
     yield from migration.hold(seconds)
-    new_pages = migration.sync_bitmap()
-    migration.note_pass()
+    new_pages = migration.sync_bitmap(last=True)
+    if migration.counts_last_sync:
+        migration.note_pass()
     dirty_s = migration.dirty_page_s * new_pages
     yield from migration.hold(dirty_s)
     migration.stream.source_cpu_s += seconds + dirty_s

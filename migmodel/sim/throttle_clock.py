@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from migmodel.physics.throttle import TIMESLICE_S, period_s, run_share, sleep_s
 from migmodel.records.console import REPORT_S
@@ -11,17 +12,23 @@ from migmodel.records.console import REPORT_S
 
 @dataclass(frozen=True, slots=True)
 class _Rhythm:
-    """Sleeps that begin at `epoch_s` and every period after it."""
+    """Sleeps that begin at `epoch_s` and every period after it, all alike."""
 
     epoch_s: float
     period_s: float
     sleep_s: float
 
+    def _sleep_of(self, _turn: float) -> float:
+        return self.sleep_s
+
+    def _run_in(self, turns: float) -> float:
+        """Time run in the first turns [s]."""
+        return turns * (self.period_s - self.sleep_s)
+
     def run_until(self, now_s: float) -> float:
         """Time run from the epoch until now [s]."""
         turns, rest = divmod(max(now_s - self.epoch_s, 0.0), self.period_s)
-        run = self.period_s - self.sleep_s
-        return turns * run + max(rest - self.sleep_s, 0.0)
+        return self._run_in(turns) + max(rest - self._sleep_of(turns), 0.0)
 
     def next_tick(self, now_s: float) -> float:
         """Begin of the next period [s]."""
@@ -30,13 +37,41 @@ class _Rhythm:
 
     def asleep_for(self, now_s: float) -> float:
         """How long the sleep lasts already in which it is; 0 when it runs [s]."""
-        rest = (now_s - self.epoch_s) % self.period_s if now_s >= self.epoch_s else 0.0
-        return rest if rest < self.sleep_s else 0.0
+        if now_s < self.epoch_s:
+            return 0.0
+        turns, rest = divmod(now_s - self.epoch_s, self.period_s)
+        return rest if rest < self._sleep_of(turns) else 0.0
 
     def awake_from(self, now_s: float) -> float:
         """Now, or when the sleep ends in which it is [s]."""
-        rest = (now_s - self.epoch_s) % self.period_s if now_s >= self.epoch_s else 1e9
-        return now_s + max(self.sleep_s - rest, 0.0)
+        if now_s < self.epoch_s:
+            return now_s
+        turns, rest = divmod(now_s - self.epoch_s, self.period_s)
+        return now_s + max(self._sleep_of(turns) - rest, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _UnevenRhythm(_Rhythm):
+    """Sleeps of different lengths; they come again after the last one."""
+
+    sleeps_s: tuple[float, ...]
+    runs_s: tuple[float, ...]  # together, in the turns before each, and in all
+
+    @classmethod
+    def of(
+        cls, epoch_s: float, period_s: float, sleeps_s: Sequence[float]
+    ) -> _UnevenRhythm:
+        """Turns that have these sleeps [s]."""
+        runs_s = accumulate((period_s - sleep_s for sleep_s in sleeps_s), initial=0.0)
+        mean_s = sum(sleeps_s) / len(sleeps_s)
+        return cls(epoch_s, period_s, mean_s, tuple(sleeps_s), tuple(runs_s))
+
+    def _sleep_of(self, turn: float) -> float:
+        return self.sleeps_s[int(turn) % len(self.sleeps_s)]
+
+    def _run_in(self, turns: float) -> float:
+        rounds, turn = divmod(int(turns), len(self.sleeps_s))
+        return rounds * self.runs_s[-1] + self.runs_s[turn]
 
 
 class ThrottleClock:
@@ -55,6 +90,9 @@ class ThrottleClock:
         in the turns of a throttled guest there are more of them for its work.
     luck : callable
         Factor on what a turn leaves to run, asked at each level.
+    turns_luck : callable
+        What successive turns leave to run beside it [s], asked at each level; none: all
+        are alike.
 
     Attributes
     ----------
@@ -69,12 +107,14 @@ class ThrottleClock:
         sleep_extra_s: float,
         line_s: float = 0.0,
         luck: Callable[[], float] = lambda: 1.0,
+        turns_luck: Callable[[], Sequence[float]] = tuple,
     ) -> None:
         self.percent = 0.0
         self.run_share = 1.0
         self._sleep_extra_s = sleep_extra_s
         self._line_s = line_s
         self._luck = luck
+        self._turns_luck = turns_luck
         self._rhythm: _Rhythm | None = None
         self._before: _Rhythm | None = None
 
@@ -90,7 +130,12 @@ class ThrottleClock:
         epoch_s = now_s if self._rhythm is None else self._rhythm.next_tick(now_s)
         period = period_s(percent)
         sleep = min(sleep_s(percent) + extra_s, period)
-        self._rhythm = _Rhythm(epoch_s, period, sleep)
+        more_s = self._turns_luck()
+        if not more_s:
+            self._rhythm = _Rhythm(epoch_s, period, sleep)
+            return
+        sleeps = [min(max(sleep - more, 0.0), period) for more in more_s]
+        self._rhythm = _UnevenRhythm.of(epoch_s, period, sleeps)
 
     def _extra_s(self, percent: float) -> float:
         """What a turn loses beside its sleep [s].

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from migmodel.calibrate.fit import with_values
 from migmodel.errors import InputError
 from migmodel.physics import wire
 from migmodel.physics.versions import behaviour
-from migmodel.records import Guest, Limits, Policy, Scenario, Workload
+from migmodel.records import Guest, Limits, Link, Policy, Scenario, Workload
 from migmodel.sim.simulate import draw_host, simulate
 from migmodel.units import GIB, MIB, PAGE_BYTES
 
@@ -283,10 +284,30 @@ def test_more_vcpus_than_cpus_slow_each_other(tcg_profile):
 
 
 def test_a_broken_profile_is_named(tcg_profile):
-    import msgspec
-
     parameters = dict(tcg_profile.parameters)
     del parameters["stop_s"]
     broken = msgspec.structs.replace(tcg_profile, parameters=parameters)
     with pytest.raises(InputError, match="stop_s"):
         predict(scenario(), broken)
+
+
+def test_with_11_1_the_last_sync_begins_no_pass(tcg_host):
+    old, new = (
+        simulate(scenario(rate=10_000.0, version=version), tcg_host)
+        for version in ("10.0", "11.1")
+    )
+    assert new.outcome.passes == old.outcome.passes - 1
+    assert new.outcome.bytes_sent == pytest.approx(old.outcome.bytes_sent)
+    assert len(new.rounds) == len(old.rounds) - 1
+
+
+def test_a_sweep_that_follows_the_stream_does_not_wait_for_round_trips(tcg_profile):
+    """What it asks for is on its way already: it goes at the link's pace."""
+    link = Link(
+        transport="tcp", bandwidth_bytes_per_s=6.25e7, rtt_s=0.02, scope="two-hosts"
+    )
+    profile = with_values(tcg_profile, {"fault_s": 1e-6})
+    far = msgspec.structs.replace(scenario("postcopy", bw=0, after=1), link=link)
+    quantities = predict(far, profile, draws=0).quantities
+    ms_per_gib = quantities["guest_postcopy_ms_per_gib"].nominal
+    assert ms_per_gib == pytest.approx(GIB / 6.25e7 * 1e3, rel=0.1)
