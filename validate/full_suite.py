@@ -312,7 +312,7 @@ MULTIFD = (
         share=0.25,
     ),
     *(_level("zlib", level, "72m", "1g", 1_500) for level in (1, 6)),
-    *(_level("zstd", level, "160m", "2g", 4_500) for level in (1, 6, 9)),
+    *(_level("zstd", level, "160m", "2g", 4_500) for level in (1, 4, 6, 9)),
     *(_zstd_channels(channels) for channels in (1, 2)),
 )
 
