@@ -11,7 +11,7 @@ from migmodel.units import MIB
 
 from .basic_runs import BASIC, MORE
 from .recipe import COLD_PPS, PREFIX, Recipe
-from .technique_runs import NEEDS, TECHNIQUE_RUNS
+from .technique_runs import MORE_REPEATS, NEEDS, REPEATS, TECHNIQUE_RUNS
 
 DEFAULT_RAM_BYTES = 448 * MIB
 SMALLEST_RAM_BYTES = 96 * MIB
@@ -86,7 +86,8 @@ def plan_runs(
     if not quick:
         runs += _within(bounds, MORE, repeats=2)
     for technique in techniques:
-        runs += _within(bounds, TECHNIQUE_RUNS[technique], repeats=1 if quick else 2)
+        repeats = 1 if quick else MORE_REPEATS.get(technique, REPEATS)
+        runs += _within(bounds, TECHNIQUE_RUNS[technique], repeats)
     return runs
 
 

@@ -23,6 +23,10 @@ _ZSTD = ((1, 0.9), (3, 0.9), (6, 0.5), (9, 0.3), (19, 0.03))
 # The same for several passes at level 1.
 _PASSES = 8
 _AGAIN = {"zlib": 0.07, "zstd": 0.6}
+# Two runs tell a cost that differs by a hundredth, not those that hang on what others
+# leave of a cache, or on which CPU a thread was put.
+REPEATS = 2
+MORE_REPEATS = {"multifd": 3, "zstd": 3, "compress": 3}
 _CONTENTS: tuple[tuple[str, Content, float | None], ...] = (
     ("random", "random", None),
     ("text", "text", 0.5),
