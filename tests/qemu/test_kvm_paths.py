@@ -25,6 +25,7 @@ from migmodel.stress.console import read_line
 pytestmark = pytest.mark.kvm
 MIB = 1 << 20
 PATIENCE_S = 20.0
+TRIES = 5  # of a second each
 RATE_PPS = 2000
 WS_BYTES = 2 * MIB
 RING = 4096
@@ -171,6 +172,16 @@ def test_the_bitmap_is_protected_page_by_page(qemu: QemuBinary) -> None:
     assert offered & 1, f"KVM offers {offered}: QEMU {qemu.release} protects at syncs"
 
 
+def _calculated(source: Any, mode: str) -> Any:
+    settings = {"sample-pages": 16384} if mode == "page-sampling" else {}
+    source("calc-dirty-rate", mode=mode, **{"calc-time": 1}, **settings)
+    _wait(
+        lambda: source("query-dirty-rate")["status"] == "measured",
+        f"no rate in mode {mode}",
+    )
+    return source("query-dirty-rate")
+
+
 def test_a_rate_is_calculated_in_every_mode(qemu: QemuBinary, machines: Any) -> None:
     for accel, modes in (
         ("kvm", ("page-sampling", "dirty-bitmap")),
@@ -179,17 +190,14 @@ def test_a_rate_is_calculated_in_every_mode(qemu: QemuBinary, machines: Any) -> 
         source, target = machines(qemu, accel)
         target.close()
         for mode in modes:
-            settings = {"sample-pages": 16384} if mode == "page-sampling" else {}
-            source("calc-dirty-rate", mode=mode, **{"calc-time": 1}, **settings)
-            _wait(
-                lambda ask=source: ask("query-dirty-rate")["status"] == "measured",
-                f"no rate in mode {mode}",
-            )
-            found = source("query-dirty-rate")
+            found = _calculated(source, mode)
             assert found["mode"] == mode
             assert found["dirty-rate"] >= 0
             if mode != "dirty-ring":  # wrong on a KVM that emulates
-                # The guest rewrites its 2 MiB several times in that second.
+                # The guest rewrites its 2 MiB several times in that second; at an
+                # emulating KVM's start, or in a bad second of its, not even once.
+                for _ in range(TRIES):
+                    found = found if found["dirty-rate"] else _calculated(source, mode)
                 assert 0 < found["dirty-rate"] < 8
         wrong = "dirty-ring" if "dirty-bitmap" in modes else "dirty-bitmap"
         refused = source.answer("calc-dirty-rate", mode=wrong, **{"calc-time": 1})
