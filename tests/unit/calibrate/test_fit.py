@@ -15,19 +15,12 @@ from migmodel.calibrate.plan import Bounds, plan_runs
 from migmodel.errors import FitError, InputError
 from migmodel.physics.parameters import PARAMETERS
 from migmodel.physics.throttle import TIMESLICE_S
-from migmodel.records import HostFacts, Measurement
+from migmodel.records import Measurement
 from migmodel.records.console import REPORT_S
 from migmodel.sim.simulate import draw_host, simulate
 from migmodel.units import MIB
 
-FACTS = HostFacts(
-    cpu_model="test",
-    cpus=2,
-    memory_bytes=1 << 34,
-    kernel="6",
-    qemu_version="10.0.2",
-    accel="tcg",
-)
+from .facts import FACTS
 
 
 def runs_on(profile, *, quick=False, cpu_model="test"):

@@ -14,17 +14,11 @@ from migmodel.calibrate.plan import Bounds, plan_runs
 from migmodel.calibrate.technique_runs import TECHNIQUE_RUNS
 from migmodel.errors import FitError
 from migmodel.physics.parameters import PARAMETERS, with_defaults
-from migmodel.records import HostFacts, Measurement
+from migmodel.records import Measurement
 from migmodel.sim.simulate import draw_host, simulate
 
-FACTS = HostFacts(
-    cpu_model="test",
-    cpus=2,
-    memory_bytes=1 << 34,
-    kernel="6",
-    qemu_version="10.0.2",
-    accel="tcg",
-)
+from .facts import FACTS
+
 # What is told by little: a few milliseconds among seconds.
 LOOSE = {
     "multifd_queue_s": 0.2,
@@ -34,7 +28,7 @@ LOOSE = {
     # destination does look much alike; so the fit says, too.
     "multifd_packet_s": 0.6,
     "multifd_page_destination_s": 0.5,
-    "multifd_fresh_page_s": 0.2,  # an eighth of a microsecond, of the first pass alone
+    "multifd_fresh_page_s": 0.2,  # a part of a microsecond, of the first pass alone
     "fault_jitter_sd": 0.2,  # one percentile of a narrow distribution
     "zlib_decode_random_s": 0.3,
     "compress_block_s": 0.2,  # a tenth of what a page takes

@@ -10,8 +10,10 @@ from migmodel.analysis.profiles import load_profile
 from migmodel.calibrate.evidence import observe
 from migmodel.calibrate.plan import Bounds, plan_runs
 from migmodel.calibrate.throttled import held_levels, throttle_noise
-from migmodel.records import HostFacts, Measurement, Parameter
+from migmodel.records import Measurement, Parameter
 from migmodel.sim.simulate import draw_host, simulate
+
+from .facts import FACTS
 
 PERCENTS = [20, 30, 40, 50, 60, 70, 80]
 
@@ -30,19 +32,11 @@ def runs(name, level_sd, turn_s, count=8):
     profile = msgspec.structs.replace(profile, parameters=parameters, correlation={})
     planned = plan_runs(Bounds())
     scenario = next(it.scenario for it in planned if it.scenario.name == f"cal-{name}")
-    facts = HostFacts(
-        cpu_model="test",
-        cpus=2,
-        memory_bytes=1 << 34,
-        kernel="6",
-        qemu_version="10.0.2",
-        accel="tcg",
-    )
     return [
         Measurement(
             scenario=scenario,
             trace=simulate(scenario, draw_host(profile, rng)),
-            host=facts,
+            host=FACTS,
             started_at="2026-01-01",
         )
         for rng in np.random.default_rng(7).spawn(count)
