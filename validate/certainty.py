@@ -63,6 +63,7 @@ def noise(
             continue
         steps = [step for _, quantity in found for step in _run_noise(quantity)]
         spread = max(median(steps), NOISE_FLOOR)
+        # Where these are too few the ratio is said, not judged.
         enough = sum(len(quantity.runs) >= NOISE_REPEATS for _, quantity in found)
         detail = f"noise {spread:.1%}, {scenarios(len(found))}"
         if enough < NOISE_SCENARIOS:
@@ -77,7 +78,7 @@ def noise(
             value,
             "",
             "" if limit is None else f"<= {limit:g}",
-            None if limit is None else value <= limit,
+            value <= limit if limit and enough >= NOISE_SCENARIOS else None,
             detail,
         )
 

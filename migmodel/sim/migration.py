@@ -216,8 +216,8 @@ class Migration:
                     yield from self.hold(plan.end_with_turn(self.env.now))
             self.drop_plan()
             over = over or self.env.now >= self.stream.call_end_s - EPSILON
-            done = over or self.memory.pending_pages == 0
-            if done and self.stream.close_window(self.env.now, plan):
+            if over or self.memory.pending_pages == 0:
+                self.stream.close_window(self.env.now, plan)
                 self.sample()
 
     # -- syncing --

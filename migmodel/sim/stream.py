@@ -349,14 +349,12 @@ class Stream:
         self._window_bytes = 0.0
         self._window_pages = 0.0
 
-    def close_window(self, now_s: float, plan: Plan) -> bool:
-        """Close the window that is open, if it has lasted; whether it has."""
+    def close_window(self, now_s: float, plan: Plan) -> None:
+        """Close the window that is open, if it has lasted."""
         seconds = now_s - self._window_start_s
-        if seconds < wire.WINDOW_S - EPSILON:
-            return False
-        self._judge_window(self._window_bytes, seconds, plan)
-        self.open_window(now_s)
-        return True
+        if seconds >= wire.WINDOW_S - EPSILON:
+            self._judge_window(self._window_bytes, seconds, plan)
+            self.open_window(now_s)
 
     def _close_windows_of(self, plan: Plan, now_s: float) -> None:
         """Close the windows that have passed in a plan of many turns, all alike."""
