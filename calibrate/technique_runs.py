@@ -119,6 +119,23 @@ MULTIFD = (
         technique="multifd",
         expected_s=6.0,
     ),
+    # One pass, timed to a few ms; those below are ended some passes sooner or later.
+    *(
+        Recipe(
+            f"multifd-cold-{channels}",
+            f"{channels} of its channels without a limit, pages the destination has no "
+            "memory for",
+            ("multifd_fresh_page_s", "multifd_page_source_s", "multifd_packet_s"),
+            share=0.95,
+            rate_pps=COLD_PPS,
+            largest=True,
+            downtime_ms=20,
+            technique="multifd",
+            parameters=(("multifd-channels", channels),),
+            expected_s=0.4,
+        )
+        for channels in (1, 2)
+    ),
     Recipe(
         "multifd-free",
         "two channels without a limit, over pages that the destination has",
