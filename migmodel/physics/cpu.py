@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+TICK_S = 0.004  # CONFIG_HZ=250, as Debian and Ubuntu build Linux
 _STEPS = 40  # bisection: 2**-40 of a core
 _LEAST_S = 1e-12
 
@@ -39,6 +40,8 @@ class Channels:
         each other.
     handoff_s : float
         Time a page in which neither end of a channel works [s].
+    burst_pages : float
+        Pages that a source thread works on before its reader hears of them.
     """
 
     source: int
@@ -47,6 +50,17 @@ class Channels:
     destination_s: float
     overlap: float | None = None
     handoff_s: float = 0.0
+    burst_pages: float = 1.0
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a reader takes its time from its writer, where CPUs are short.
+
+        It wakes up where its writer runs, and displaces it. One that had worked on for
+        longer than a tick would have gone on; one that works for less sleeps by then.
+        """
+        lasts_s = self.burst_pages * self.source_s
+        return self.overlap is not None and lasts_s > TICK_S
 
     @property
     def free_rate_pps(self) -> float:
@@ -125,15 +139,13 @@ class Pipeline:
     def source_rate_pps(self, level: float, paired: bool = False) -> float:
         """Pages/s when each thread of the source gets at most this share of a CPU.
 
-        On a crowded host that has both ends of a channel these share it (`paired`):
-        the reader wakes up where its writer runs, and takes its time from it and not
-        from the vCPUs.
+        On a crowded host that has both ends of a channel these may share it (`paired`).
         """
         rate = min(level, 1.0) / self.source_s
         channels = self.channels
         if channels is not None and channels.source_s:
             page_s = channels.source_s
-            if paired and channels.overlap is not None:
+            if paired and channels.pairs:
                 page_s += channels.destination_s
             rate = min(rate, channels.source * min(level, 1.0) / page_s)
         return rate
