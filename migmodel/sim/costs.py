@@ -35,8 +35,9 @@ class PageCost:
         CPU time of the migration thread and of the main loader [s].
     channels : Channels or None
         What other threads do beside.
-    encoded : bool
-        It went through a codec.
+    encoded_share, encoded_bytes : float
+        Share of such pages that goes through a codec; bytes of it on the link, for
+        each page of all.
     ahead_pages : float
         Pages that other threads have in hand, uncounted, when the limiter stops.
     xbzrle : tuple of float or None
@@ -51,9 +52,42 @@ class PageCost:
     source_s: float
     destination_s: float
     channels: Channels | None = None
-    encoded: bool = False
+    encoded_share: float = 0.0
+    encoded_bytes: float = 0.0
     ahead_pages: float = 0.0
     xbzrle: tuple[float, float, float, float] | None = None
+
+
+def mixed_cost(encoded: PageCost, plain: PageCost, share: float) -> PageCost:
+    """Mean cost of pages of which this share is encoded and the others are plain."""
+    channels = encoded.channels
+    if share >= 1 or channels is None:
+        return encoded
+
+    def mean(name: str) -> float:
+        of_encoded, of_plain = getattr(encoded, name), getattr(plain, name)
+        return float(share * of_encoded + (1 - share) * of_plain)
+
+    def mean_pages(name: str) -> float:
+        """Pages a flush, of both together: what counts is flushes a page."""
+        of_encoded, of_plain = getattr(encoded, name), getattr(plain, name)
+        return float(1 / (share / of_encoded + (1 - share) / of_plain))
+
+    return PageCost(
+        mean("counted_bytes"),
+        mean("wire_bytes"),
+        mean_pages("counted_pages"),
+        mean_pages("flush_pages"),
+        mean("source_s"),
+        mean("destination_s"),
+        replace(
+            channels,
+            source_s=share * channels.source_s,
+            destination_s=share * channels.destination_s,
+        ),
+        encoded_share=mean("encoded_share"),
+        encoded_bytes=mean("encoded_bytes"),
+    )
 
 
 def repeated_share(scenario: Scenario) -> float:
@@ -90,6 +124,22 @@ class Costs:
 
     def __getitem__(self, kind: int) -> PageCost:
         return self._kinds[kind]
+
+    @property
+    def spills(self) -> bool:
+        """Pages go out as they are while all threads that compress are busy."""
+        has, number = self._settings.has, self._settings.number
+        # With postcopy-ram each page is waited for, so that none of them ever is.
+        compresses = has("compress") and not has("multifd") and not has("postcopy-ram")
+        return compresses and not number("compress-wait-thread")
+
+    def plain(self, kind: int) -> PageCost:
+        """As the migration thread sends pages of this kind itself."""
+        return self._plain[kind]
+
+    def change(self, kind: int, cost: PageCost) -> None:
+        """Pages of this kind cost as much from now on."""
+        self._kinds[kind] = cost
 
     def add(self, cost: PageCost) -> int:
         """Make a new kind of page; its number."""
@@ -177,7 +227,8 @@ class Costs:
             host["multifd_queue_s"] + self._legacy_look_s,
             0.0,
             self._channels(source_s, destination_s),
-            encoded=codec is not None,
+            encoded_share=0.0 if codec is None else 1.0,
+            encoded_bytes=0.0 if codec is None else wire_bytes,
             ahead_pages=self._ahead_pages,
         )
 
@@ -226,6 +277,7 @@ class Costs:
             destination_s=destination_s,
             overlap=self._host["pipeline_overlap"],
             handoff_s=self._host["multifd_packet_s"] / multifd.PACKET_PAGES,
+            burst_pages=multifd.PACKET_PAGES,
         )
 
     def _codec(self, repeated: float) -> CodecCost | None:
@@ -277,7 +329,8 @@ class Costs:
                 handover_s + plain.source_s * share,
                 handover_s + plain.destination_s * share,
                 Channels(count, decoders, encode_s, decode_s),
-                encoded=True,
+                encoded_share=1.0,
+                encoded_bytes=wire_bytes,
             )
 
         repeated = repeated_share(self._scenario)

@@ -54,8 +54,10 @@ class LinkQueue:
 
     Attributes
     ----------
-    held_bytes : float
-        In it.
+    held_bytes, capacity_bytes : float
+        In it, and when it is full.
+    refill_bytes : float
+        What a writer that was waiting finds free.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class LinkQueue:
         share = LEAST_SHARE + (1 - LEAST_SHARE) * fill
         if refill_bytes is None:
             refill_bytes = buffer_bytes * wire.SOCKET_REFILL_SHARE
-        self._refill_bytes = refill_bytes
+        self.refill_bytes = refill_bytes
         self.capacity_bytes = buffer_bytes * share
         self.held_bytes = 0.0
         self._time_s = 0.0
@@ -75,14 +77,18 @@ class LinkQueue:
         self.held_bytes = min(max(left, 0.0), self.capacity_bytes)
         self._time_s = now_s
 
+    @property
+    def full(self) -> bool:
+        """Writers wait for it."""
+        return self.capacity_bytes - self.held_bytes <= EPSILON * self.capacity_bytes
+
     def fills_in_s(self, bytes_per_s: float, rate: float) -> float:
         """Time in which a stream of so many bytes/s fills it [s]; 0: it is full."""
-        room = self.capacity_bytes - self.held_bytes
-        if room <= EPSILON * self.capacity_bytes:
+        if self.full:
             return 0.0
         if bytes_per_s <= rate * (1 + EPSILON):
             return float("inf")
-        return room / (bytes_per_s - rate)
+        return (self.capacity_bytes - self.held_bytes) / (bytes_per_s - rate)
 
     def woken_in_s(self, seconds: float, rate: float) -> float:
         """When a writer that waits is first woken after so long [s].
@@ -91,7 +97,7 @@ class LinkQueue:
         fills again at once. Of several connections each has its share of the link: one
         of them is woken as often as one alone would be.
         """
-        every_s = self._refill_bytes / rate
+        every_s = self.refill_bytes / rate
         return math.ceil(seconds / every_s - EPSILON) * every_s
 
 

@@ -155,6 +155,13 @@ class Machine:
             self._destination_cores = rate * pipeline.destination_cpu_s
         return rate
 
+    def stream_rate_pps(self, pipeline: Pipeline, *, alone: bool = False) -> float:
+        """Pages/s of such a stream beside the vCPUs, or alone; it is not begun."""
+        if not alone:
+            return self._shares(pipeline)[1]
+        vcpus, host = len(self.sweepers), self.host
+        return share_cpus(host.cpus, 0.0, vcpus, pipeline, host.same_host)[1]
+
     def _shares(self, pipeline: Pipeline | None) -> tuple[float, float]:
         """Share of a CPU of each vCPU, and pages/s of the stream, over a while.
 

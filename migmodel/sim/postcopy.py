@@ -6,7 +6,7 @@ migration/migration.c (postcopy_pause). Equations P1 to P6 of docs/model.md.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import simpy
@@ -19,6 +19,7 @@ from migmodel.physics.faults import (
     front_rate_pps,
     pages_a_request,
 )
+from migmodel.records.scenario import UNRECOVERED
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
 from migmodel.units import PAGE_BYTES
@@ -57,7 +58,8 @@ class Push:
         self._charged_requests = 0.0
         self.first_wait_s = 0.0  # of a thread, for the window after the switch's
         self.latencies = FaultLatencies(host["fault_jitter_sd"])
-        self.stall_s = 0.0  # of one thread, in all its faults
+        # Of each thread, in all its faults.
+        self._stalls_s = dict.fromkeys(self._missing, 0.0)
         self.began_s = migration.env.now
 
     def run(self) -> Process:
@@ -123,15 +125,16 @@ class Push:
         seconds = each / max(front, rate / len(fronts))
         each, pages, seconds = self._leg(fronts, each, seconds, most)
         share = yield from self._hold(seconds)
+        self._arrived(fronts, each * share)
         pages *= share
         if machine.touch_rate_pps() > front:
             requests = pages / self._request_pages
             self._note_following(requests, rate, len(fronts))
             standing = 1 - front / machine.touch_rate_pps()
-            self.stall_s += seconds * share * standing
+            self._stand_still(fronts, seconds * share * standing)
         else:
             requests = float(len(fronts))
-            self._note_first(requests, rate)
+            self._note_first(fronts, rate)
         self.requests += requests
         self._sent(pages, PageKind.NORMAL, pipeline)
 
@@ -142,9 +145,11 @@ class Push:
         pages = min(each * len(fronts), self._migration.memory.pending_pages)
         if pages > most + 1:
             each, seconds, pages = (x * most / pages for x in (each, seconds, pages))
+        return each, pages, seconds
+
+    def _arrived(self, fronts: list[int], each: float) -> None:
         for vcpu in fronts:
             self._missing[vcpu] -= each
-        return each, pages, seconds
 
     def _go_by_windows(
         self, fronts: list[int], pipeline: Pipeline, window_pages: float, most: float
@@ -172,18 +177,19 @@ class Push:
         each = min(self._missing[vcpu] for vcpu in fronts)
         each, pages, seconds = self._leg(fronts, each, each / front, most)
         share = yield from self._hold(seconds)
+        self._arrived(fronts, each * share)
         seconds *= share
         if self._preempts:
             requests = own_pps * seconds * len(fronts) / self._host_pages
             self.latencies.add(requests, latency_s)
-            self.stall_s += requests / len(fronts) * latency_s
+            self._stand_still(fronts, requests / len(fronts) * latency_s)
         else:
             windows = seconds / wire.WINDOW_S
             requests = pages * share / self._request_pages
             self._note_following(requests, burst_pps, len(fronts))
             requests += self._note_waits(windows, burst_s, len(fronts))
             standing = 1 - front / machine.touch_rate_pps()
-            self.stall_s += seconds * standing
+            self._stand_still(fronts, seconds * standing)
         self.requests += requests
         self._sent(pages * share, PageKind.NORMAL, pipeline)
 
@@ -222,7 +228,7 @@ class Push:
         requests = faults * seconds
         self.requests += requests
         self.latencies.add(requests, latency_s)
-        self.stall_s += requests / len(fronts) * latency_s
+        self._stand_still(fronts, requests / len(fronts) * latency_s)
         self._sent(
             min(total * seconds, memory.pending_pages), PageKind.NORMAL, pipeline
         )
@@ -292,7 +298,7 @@ class Push:
         for part, wait_s in ((share, gap_s / 2), (1 - share, 0.5 / rate)):
             self.latencies.add(requests * part, min(wait_s + place_s, answer_s))
 
-    def _note_first(self, requests: float, rate: float) -> None:
+    def _note_first(self, fronts: list[int], rate: float) -> None:
         """The first page of a thread comes behind all that is on its way already."""
         migration = self._migration
         buffered = 0.0
@@ -300,15 +306,29 @@ class Push:
             buffered = migration.stream.socket_buffer_bytes / wire.NORMAL_PAGE_BYTES
             buffered += wire.FLUSH_PAGES / 2
         latency_s = (buffered + self._host_pages) / rate + self._stall_s
-        self.latencies.add(requests, latency_s)
-        self.stall_s += latency_s
+        self.latencies.add(len(fronts), latency_s)
+        self._stand_still(fronts, latency_s)
+
+    def _stand_still(self, fronts: Iterable[int], seconds: float) -> None:
+        for vcpu in fronts:
+            self._stalls_s[vcpu] += seconds
+
+    def blocktimes_s(self) -> list[float]:
+        """Time in which each vCPU stands still [s]; an idle one never does."""
+        seconds = self._migration.env.now - self.began_s
+        return [
+            min(self._stalls_s.get(vcpu, 0.0), seconds)
+            for vcpu in range(self._migration.scenario.guest.vcpus)
+        ]
 
     def blocktime_s(self, fronts: int) -> float:
         """Time in which all threads stand still together [s]."""
         seconds = self._migration.env.now - self.began_s
         if seconds <= 0 or not fronts:
             return 0.0
-        return float(seconds * min(self.stall_s / seconds, 1.0) ** fronts)
+        # The last to have its pages was there in all the others' stalls.
+        stall_s = max(self._stalls_s.values())
+        return float(seconds * min(stall_s / seconds, 1.0) ** fronts)
 
     # -- the connection --
 
@@ -345,10 +365,7 @@ class Push:
         machine.set_stream(None)
         machine.follow_stream(list(self._missing), _STANDSTILL_PPS)
         if outage.recovered_after_s is None:
-            migration.fail(
-                "the connection broke in post-copy: the guest stands still until "
-                "somebody recovers it"
-            )
+            migration.fail(UNRECOVERED)
             return
         began = env.now
         # Each block's map of received pages comes back: a bit a page.
@@ -357,7 +374,7 @@ class Push:
         yield from migration.hold(wait_s + 2 * migration.scenario.link.rtt_s)
         machine.advance(env.now)
         machine.follow_stream([], None)
-        self.stall_s += env.now - began
+        self._stand_still(self._missing, env.now - began)
         self.latencies.add(len(self._missing), wait_s)
         migration.status = "postcopy-active"
         migration.recorder.event(env.now, "MIGRATION", "postcopy-active")

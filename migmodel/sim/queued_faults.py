@@ -109,7 +109,7 @@ class RandomPush(QueuedPush):
         for vcpu in fronts:
             self._missing[vcpu] *= 1 - gone
         self.requests += faults * seconds
-        self.stall_s += walk * hit * seconds * mean_s
+        self._stand_still(fronts, walk * hit * seconds * mean_s)
         for share, wait_s, jitter_s in ways:
             self.latencies.add(faults * seconds * share, wait_s, jitter_s)
         sent = min(total * seconds, memory.pending_pages)

@@ -135,14 +135,6 @@ def _start(
 
 def _check_modelled(scenario: Scenario) -> None:
     policy = scenario.policy
-    if (
-        policy.has("compress")
-        and policy.parameters.get("compress-wait-thread") is False
-    ):
-        raise InputError(
-            "compress-wait-thread=off cannot be predicted: how many pages then go out "
-            "uncompressed is not modelled; leave it on"
-        )
     if scenario.workload.pattern == "random" and policy.has("xbzrle"):
         size = Settings(scenario).number("xbzrle-cache-size")
         if size < scenario.workload.working_set_bytes:
@@ -237,6 +229,7 @@ def _faults(migration: Migration) -> dict[str, Any]:
         "fault_latency_p99_s": latencies.percentile_s(0.99),
         "fault_latency_histogram": latencies.histogram(),
         "postcopy_blocktime_s": push.blocktime_s(len(migration.machine.sweepers)),
+        "postcopy_vcpu_blocktime_s": push.blocktimes_s(),
     }
 
 

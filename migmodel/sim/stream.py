@@ -20,10 +20,11 @@ from migmodel.sim.machine import Machine
 from migmodel.sim.memory import PageKind
 from migmodel.sim.plan import EPSILON, Plan
 from migmodel.sim.settings import Settings
+from migmodel.sim.spill import make_spill
 from migmodel.sim.tally import Tally
+from migmodel.sim.work import UNLIMITED_PPS, work_of
 from migmodel.units import MS_PER_S, PAGE_BYTES
 
-UNLIMITED_PPS = float("inf")
 _ZERO = int(PageKind.ZERO)
 _SYNCS_A_SCAN = 24
 _MOST_CALLS_A_SYNC = 10  # where the throttle is judged by the second
@@ -67,6 +68,7 @@ class Stream:
         self._link = link = scenario.link
         self.link_bytes_per_s = link_bytes_per_s(link, host, connections)
         self.queue = queue_of(link, host, connections)
+        self._spill = make_spill(self.costs, host, machine, settings, link)
         rules = settings.rules
         self.syncs_each_iterate = rules.syncs_each_iterate and settings.has(
             "postcopy-ram"
@@ -116,42 +118,10 @@ class Stream:
         cost, busy_cores = self.costs[kind], self._machine.busy_cores
         known = self._known_work
         if known is None or known[0] is not cost or known[1] != busy_cores:
-            known = self._known_work = cost, busy_cores, self._make_work(cost)
+            transport = self._link.transport
+            work = work_of(cost, self._host, self._machine, transport)
+            known = self._known_work = cost, busy_cores, work
         return known[2]
-
-    def _make_work(self, cost: PageCost) -> Pipeline:
-        host = self._host
-        source_s, destination_s = cost.source_s, cost.destination_s
-        # The guest's vCPUs share caches, memory and, as siblings, cores with it.
-        slower = 1 + host["guest_interference"] * self._machine.running_cores
-        slower *= host.noise.crowded**self._machine.crowding
-        source_s, destination_s = source_s * slower, destination_s * slower
-        flush_s = host["flush_handoff_s"]
-        # Whoever displaces a vCPU finds cold caches, and so does the vCPU afterwards.
-        displacing = self._machine.displaced_ends / 2 * host["crowded_flush_s"]
-        source_s += displacing / cost.flush_pages
-        destination_s += displacing / cost.flush_pages
-        channels = cost.channels
-        if channels is not None:
-            channels = replace(
-                channels,
-                source_s=channels.source_s * slower,
-                destination_s=channels.destination_s * slower,
-            )
-        overlap = host["pipeline_overlap"]
-        if self._link.transport == "tcp":
-            # So much lies between the two ends that neither waits for the other.
-            overlap, flush_s = 1.0, 0.0
-            if channels is not None and channels.overlap is not None:
-                channels = replace(channels, overlap=1.0, handoff_s=0.0)
-        return Pipeline(
-            source_s,
-            destination_s,
-            UNLIMITED_PPS,
-            overlap,
-            flush_s / cost.flush_pages,
-            channels,
-        )
 
     def swallowing(self, now_s: float, kind: int) -> tuple[float, float]:
         """Pages/s that go into the link's queue until it is full, and how long [s].
@@ -224,14 +194,22 @@ class Stream:
         self.call_end_s = now_s + wire.ITERATE_S
         self._call_ends_woken = False
 
+    def next_run(self, now_s: float, limit_bytes_per_s: int = 0) -> tuple[float, int]:
+        """Set pages ahead that are of one kind, and their kind, at its cost now."""
+        pages, kind = self._memory.next_run()
+        if self._spill is not None:
+            link = self.link_bytes_per_s, self.queue
+            self._spill.settle(kind, now_s, limit_bytes_per_s, *link)
+        return pages, kind
+
     def make_plan(self, now_s: float) -> Plan:
         """Plan what happens next in the iterate call.
 
         Many calls that will all go alike, with nothing to decide before their end, are
         one plan.
         """
-        run_pages, kind = self._memory.next_run()
         limit = 0 if self._unlimited else self._settings.number("max-bandwidth")
+        run_pages, kind = self.next_run(now_s, limit)
         cost = self.costs[kind]
         size, flush_pages = cost.counted_bytes, cost.counted_pages
         ahead = cost.ahead_pages

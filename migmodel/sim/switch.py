@@ -14,17 +14,17 @@ from migmodel.units import PAGE_BYTES
 
 def _stop_guest(migration: Migration) -> Process:
     """vm_stop: the clock of the reported downtime starts before, STOP comes after."""
-    if migration.machine.stopped:
-        return
-    yield from migration.hold(migration.host["stop_s"])
-    now = migration.env.now
-    migration.machine.advance(now)
-    migration.machine.stopped = True
-    migration.stop_s = now
-    migration.recorder.event(now, "STOP")
+    if not migration.machine.stopped:
+        yield from migration.hold(migration.host["stop_s"])
+        now = migration.env.now
+        migration.machine.advance(now)
+        migration.machine.stopped = True
+        migration.stop_s = now
+        migration.recorder.event(now, "STOP")
     if migration.settings.has("pause-before-switchover"):
-        # QEMU waits for migrate-continue; a manager is as quick as with `cont`.
-        migration.recorder.event(now, "MIGRATION", "pre-switchover")
+        # QEMU waits for migrate-continue, also with a guest that stood still before;
+        # a manager is as quick as with `cont`.
+        migration.recorder.event(migration.env.now, "MIGRATION", "pre-switchover")
         yield from migration.hold(migration.host["cont_s"])
 
 
@@ -51,7 +51,7 @@ def complete(migration: Migration) -> Process:
     rest_bytes = 0.0
     sending_s = env.now
     while memory.pending_pages > 0:
-        pages, kind = memory.next_run()
+        pages, kind = stream.next_run(env.now)
         rate, seconds = stream.swallowing(env.now, kind)
         pages = min(pages, rate * seconds) if seconds else pages
         pipeline = stream.pipeline(kind, swallowed=seconds > 0)

@@ -51,9 +51,8 @@ class Tally:
             self.hits += pages * hit
             self.overflows += pages * overflow
             self.xbzrle_bytes += pages * size
-        if cost.encoded:
-            self.encoded_pages += pages
-            self.encoded_bytes += pages * cost.wire_bytes
+        self.encoded_pages += pages * cost.encoded_share
+        self.encoded_bytes += pages * cost.encoded_bytes
         if cost.channels is not None and cost.channels.overlap is not None:
             self.multifd_bytes += pages * cost.counted_bytes
 

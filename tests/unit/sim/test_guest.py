@@ -95,17 +95,6 @@ def test_zeros_held_still_are_zero_memory() -> None:
     assert pages("zero") - pages("random") == pytest.approx((64 + 8) * 256)
 
 
-def test_what_is_not_modelled_is_refused(tcg_host) -> None:
-    scenario = Scenario(
-        guest=Guest(ram_bytes=256 << 20),
-        workload=Workload(working_set_bytes=8 << 20),
-        policy=Policy(technique="compress", parameters={"compress-wait-thread": False}),
-        qemu_version="9.0",
-    )
-    with pytest.raises(InputError, match="compress-wait-thread"):
-        simulate(scenario, tcg_host)
-
-
 def random_scenario(pattern: Pattern = "random") -> Scenario:
     return Scenario(
         guest=Guest(ram_bytes=2 << 30),

@@ -105,6 +105,33 @@ def test_a_limited_stream_leaves_nothing_queued(host: Host) -> None:
     assert waits * 0.1 == pytest.approx(found.total_time_s, rel=0.2)
 
 
+@pytest.mark.parametrize("pattern", ["sweep", "random"])
+def test_each_vcpu_has_a_blocktime_of_its_own(host: Host, pattern: Pattern) -> None:
+    workload = Workload(working_set_bytes=3 * GIB, pattern=pattern)
+    alone, pair = (
+        switched(host, Guest(ram_bytes=4 * GIB, vcpus=vcpus), workload)
+        for vcpus in (1, 2)
+    )
+    assert alone.postcopy_blocktime_s is not None
+    assert alone.postcopy_blocktime_s > 0
+    assert alone.postcopy_vcpu_blocktime_s == [alone.postcopy_blocktime_s]
+    assert pair.postcopy_vcpu_blocktime_s is not None
+    assert len(pair.postcopy_vcpu_blocktime_s) == 2
+    assert pair.postcopy_blocktime_s is not None
+    assert pair.postcopy_blocktime_s < min(pair.postcopy_vcpu_blocktime_s)
+
+
+def test_a_vcpu_that_has_all_its_pages_waits_no_more(host: Host) -> None:
+    """Each sweeps from a place of its own, so that one of them has less to fetch."""
+    found = switched(
+        host,
+        Guest(ram_bytes=4 * GIB, vcpus=2),
+        Workload(working_set_bytes=GIB),
+    ).postcopy_vcpu_blocktime_s
+    assert found is not None
+    assert found[0] != found[1]
+
+
 def test_preempt_does_not_wait_for_the_bulk(host: Host) -> None:
     # Of the few whose page was on its way in the bulk some do.
     assert STALL_S < mean_s(outcome(host, preempt=True)) < 1.5 * STALL_S

@@ -1,0 +1,47 @@
+"""What a page is for the CPUs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from migmodel.physics.cpu import Pipeline
+from migmodel.sim.costs import PageCost
+from migmodel.sim.host import Host
+from migmodel.sim.machine import Machine
+
+UNLIMITED_PPS = float("inf")
+
+
+def work_of(cost: PageCost, host: Host, machine: Machine, transport: str) -> Pipeline:
+    """CPU costs of pages, as busy as the CPUs are now, whatever the link carries."""
+    source_s, destination_s = cost.source_s, cost.destination_s
+    # The guest's vCPUs share caches, memory and, as siblings, cores with it.
+    slower = 1 + host["guest_interference"] * machine.running_cores
+    slower *= host.noise.crowded**machine.crowding
+    source_s, destination_s = source_s * slower, destination_s * slower
+    flush_s = host["flush_handoff_s"]
+    # Whoever displaces a vCPU finds cold caches, and so does the vCPU afterwards.
+    displacing = machine.displaced_ends / 2 * host["crowded_flush_s"]
+    source_s += displacing / cost.flush_pages
+    destination_s += displacing / cost.flush_pages
+    channels = cost.channels
+    if channels is not None:
+        channels = replace(
+            channels,
+            source_s=channels.source_s * slower,
+            destination_s=channels.destination_s * slower,
+        )
+    overlap = host["pipeline_overlap"]
+    if transport == "tcp":
+        # So much lies between the two ends that neither waits for the other.
+        overlap, flush_s = 1.0, 0.0
+        if channels is not None and channels.overlap is not None:
+            channels = replace(channels, overlap=1.0, handoff_s=0.0)
+    return Pipeline(
+        source_s,
+        destination_s,
+        UNLIMITED_PPS,
+        overlap,
+        flush_s / cost.flush_pages,
+        channels,
+    )
