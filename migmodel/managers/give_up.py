@@ -6,6 +6,9 @@ from migmodel.managers.after_passes import POLL_INTERVAL_S
 from migmodel.records.scenario import Limits
 from migmodel.records.status import Action, Cancel, MigrationStatus
 
+# From post-copy on there is no way back; before, also while the switch is waited for.
+_CAN_BE_CANCELLED = ("setup", "active", "pre-switchover")
+
 
 class GiveUp:
     """Cancel at a time or pass limit; never once post-copy has begun.
@@ -24,7 +27,7 @@ class GiveUp:
 
     def decide(self, status: MigrationStatus) -> list[Action]:
         """Cancel once when a limit is exceeded."""
-        if self._done or status.status not in ("setup", "active"):
+        if self._done or status.status not in _CAN_BE_CANCELLED:
             return []
         max_time_s, max_iters = self._limits.max_time_s, self._limits.max_iters
         if max_time_s is not None and status.elapsed_s >= max_time_s:

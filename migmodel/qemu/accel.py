@@ -46,6 +46,22 @@ def choose_accel(qemu: QemuBinary, override: str | None = None) -> Accel:
     return "tcg"
 
 
+def check_rates(override: str | None) -> None:
+    """Refuse a KVM that emulates, where rates are to be fitted.
+
+    Raises
+    ------
+    InputError
+        When KVM is asked for on a CPU without hardware virtualization.
+    """
+    if override == "kvm" and not has_hardware_virtualization():
+        raise InputError(
+            "--accel kvm: this CPU has neither vmx nor svm, so KVM can but emulate "
+            "here, at rates that hold on no other host; calibrate with --accel tcg, or "
+            "on a host with hardware virtualization"
+        )
+
+
 def loses_dirty_pages(qemu: QemuBinary, accel: Accel) -> bool:
     """Whether this QEMU forgets pages that the guest has written.
 

@@ -76,6 +76,9 @@ def _postcopy(raw: Raw) -> dict[str, Any]:
     blocktime_ms = reply.get("postcopy-blocktime")
     if blocktime_ms is not None:
         found["postcopy_blocktime_s"] = blocktime_ms / MS_PER_S
+    each_ms = reply.get("postcopy-vcpu-blocktime")
+    if each_ms is not None:
+        found["postcopy_vcpu_blocktime_s"] = [ms / MS_PER_S for ms in each_ms]
     return found
 
 

@@ -29,6 +29,7 @@ from migmodel.qemu.host import check_memory, host_facts, may_be_virtual, tsc_mhz
 from migmodel.qemu.instance import machine_argv
 from migmodel.qemu.migration import Migration
 from migmodel.qemu.options import DriverOptions, ProgressHandler
+from migmodel.qemu.outage import check_outage, outage_remarks
 from migmodel.qemu.recording import Recording
 from migmodel.qemu.session import SIDES, Session
 from migmodel.qemu.settling import settle, wait_for_phase_s
@@ -37,7 +38,12 @@ from migmodel.qemu.trace import build_trace, only_faults
 from migmodel.qemu.validity import problems
 from migmodel.records.capabilities import check_capabilities
 from migmodel.records.measurement import Measurement
-from migmodel.records.parameters import SUPPORTED_QEMU, check_parameters
+from migmodel.records.parameters import (
+    DEFAULT_QEMU,
+    SUPPORTED_QEMU,
+    check_parameters,
+    parse_version,
+)
 from migmodel.records.scenario import Scenario
 from migmodel.records.status import MigrationStatus
 from migmodel.units import PAGE_BYTES
@@ -106,6 +112,7 @@ def measure(
             recording.read_faults(folder)
     raw = recording.raw(testbed.clock)
     trace = build_trace(raw, scenario, execution.failure)
+    remarks += outage_remarks(scenario.link.outage, trace)
     found = problems(raw, trace) + link_problems(scenario.link, testbed.link_facts)
     return Measurement(
         scenario=scenario,
@@ -146,6 +153,7 @@ def check(scenario: Scenario, options: DriverOptions) -> tuple[QemuBinary, Accel
     here = SIDES[:1] if remote else SIDES
     check_memory(scenario.guest.ram_bytes, len(here))
     qemu = find_qemu(options.qemu, scenario.version)
+    check_outage(scenario, qemu.version)
     policy = scenario.policy
     check_parameters(policy.all_parameters, qemu.version)
     check_capabilities(
@@ -171,7 +179,6 @@ def _refuse_what_is_not_measured(scenario: Scenario) -> None:
     wanted = {
         "--transport rdma": link.transport == "rdma",
         "--socket-buffer": link.socket_buffer_bytes is not None,
-        "--outage": link.outage is not None,
     }
     for option, is_wanted in wanted.items():
         if is_wanted:
@@ -248,7 +255,14 @@ def _with_real_version(
     scenario: Scenario, qemu: QemuBinary
 ) -> tuple[Scenario, list[str]]:
     if qemu.release in SUPPORTED_QEMU:
-        return msgspec.structs.replace(scenario, qemu_version=qemu.release), []
+        remarks = []
+        # The default is what nobody may have asked for.
+        if scenario.version not in (qemu.version, parse_version(DEFAULT_QEMU)):
+            remarks.append(
+                f"measured with QEMU {qemu.release}; the scenario says "
+                f"{scenario.qemu_version}"
+            )
+        return msgspec.structs.replace(scenario, qemu_version=qemu.release), remarks
     remark = (
         f"measured with QEMU {qemu.release}, which is not modelled; the scenario says "
         f"{scenario.qemu_version}"

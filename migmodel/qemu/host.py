@@ -12,7 +12,7 @@ from pathlib import Path
 
 from migmodel import __version__
 from migmodel.errors import InputError
-from migmodel.qemu.accel import Accel
+from migmodel.qemu.accel import Accel, has_hardware_virtualization
 from migmodel.qemu.binary import QemuBinary
 from migmodel.records.measurement import HostFacts
 from migmodel.units import KIB, MIB, NS_PER_S, format_bytes
@@ -39,6 +39,7 @@ def host_facts(qemu: QemuBinary, accel: Accel) -> HostFacts:
         accel=accel,
         load_before=busy_share(),
         migmodel_version=__version__,
+        hardware_virtualization=has_hardware_virtualization(),
     )
 
 

@@ -14,16 +14,24 @@ from migmodel.records.scenario import GuestKind
 BUILD = (sys.executable, "-m", "migmodel.cli.main", "stress", "build", "--kind")
 
 
-def build_image(kind: GuestKind) -> GuestImage:
+def build_image(kind: GuestKind, kernel: Path | None = None) -> GuestImage:
     """Build a guest, or take it from the cache.
+
+    Parameters
+    ----------
+    kernel : Path or None
+        Of the Linux guest; None finds one.
 
     Raises
     ------
     JobError
         When it cannot be built: what `migmodel stress build` says.
     """
-    done = subprocess.run([*BUILD, kind], capture_output=True, text=True, check=False)
+    named = [] if kernel is None else ["--kernel", str(kernel)]
+    command = [*BUILD, kind, *named]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise JobError(f"cannot build the {kind} guest: {done.stderr.strip()}")
+        said = done.stderr.strip().removeprefix("migmodel: ")
+        raise JobError(f"cannot build the {kind} guest: {said}")
     files = [Path(line) for line in done.stdout.splitlines()]
     return GuestImage(kind, *files)

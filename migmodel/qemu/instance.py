@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from migmodel.qemu.accel import Accel
+from migmodel.qemu.accel import Accel, has_hardware_virtualization
 from migmodel.qemu.binary import QemuBinary
 from migmodel.qemu.consoles import Console, LineHandler
 from migmodel.qemu.hardware import memory_argv
@@ -18,6 +18,8 @@ from migmodel.records.hardware import Hardware
 from migmodel.records.scenario import Guest
 from migmodel.units import MIB
 
+# QEMU's own default less what a KVM that emulates lacks.
+_EMULABLE_CPU = "qemu64,-pni"
 _ACCELERATORS: dict[Accel, str] = {"tcg": "tcg,thread=multi", "kvm": "kvm"}
 
 
@@ -36,6 +38,8 @@ def machine_argv(
     argv = [str(qemu.path), "-name", f"migmodel-{side},debug-threads=on"]
     argv += ["-no-user-config", "-nodefaults", "-display", "none", "-nic", "none"]
     argv += ["-machine", "q35", "-accel", accelerator]
+    if accel == "kvm" and not has_hardware_virtualization():
+        argv += ["-cpu", _EMULABLE_CPU]
     argv += ["-m", f"{guest.ram_bytes // MIB}M", "-smp", str(guest.vcpus)]
     argv += memory_argv(hardware or Hardware(), guest, side)
     argv += guest_argv
@@ -102,10 +106,14 @@ class Instance:
         await self._monitor.connect(self.process.monitor_socket)
 
     async def execute(
-        self, command: str, arguments: dict[str, Any] | None = None
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        out_of_band: bool = False,
     ) -> Any:
         """Execute one QMP command; see `Monitor.execute`."""
-        return await self._monitor.execute(command, arguments)
+        return await self._monitor.execute(command, arguments, out_of_band=out_of_band)
 
     def kill(self) -> None:
         """End the process."""

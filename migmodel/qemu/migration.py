@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from migmodel.managers import Manager, managers_for
 from migmodel.managers.passes import PassCounter, counts_iterates
 from migmodel.qemu.monitor import RefusedError
 from migmodel.qemu.options import DriverOptions, ProgressHandler
+from migmodel.qemu.outage import Interruption
 from migmodel.qemu.session import Session
 from migmodel.qemu.story import see_passes
 from migmodel.records.scenario import Scenario
@@ -25,6 +27,7 @@ from migmodel.records.status import (
 from migmodel.units import MS_PER_S
 
 FINAL = ("completed", "failed", "cancelled", "postcopy-paused")
+PRE_SWITCHOVER = "pre-switchover"
 _SETTLED_VALUES_S = 2.0  # total-time may be 0 just after completion
 _SETTLED_VALUES_POLL_S = 0.01
 
@@ -49,8 +52,14 @@ class Migration:
         counts = counts_iterates(scenario.version, postcopy)
         self._passes = PassCounter() if counts else None
         self._source_ended = asyncio.Event()
+        self._source_waits = asyncio.Event()
         self._destination_completed = asyncio.Event()
         self._destination_runs = asyncio.Event()
+        self._interruption: Interruption | None = None
+        if scenario.link.outage is not None:
+            self._interruption = Interruption(
+                session, scenario.link.outage, options.reply_timeout_s
+            )
         session.on_event = self._see
 
     async def prepare(self) -> None:
@@ -85,6 +94,9 @@ class Migration:
         self._session.recording.start()
         await self._session.source.execute("migrate", {"uri": self._uri})
         continuing = asyncio.ensure_future(self._continue_destination())
+        switching = asyncio.ensure_future(self._continue_source())
+        if self._interruption:
+            self._interruption.begin()
         try:
             status = await self._watch()
             self._session.sample_cpu()
@@ -95,6 +107,9 @@ class Migration:
                 await self._session.source.execute("cont")
         finally:
             continuing.cancel()
+            switching.cancel()
+            if self._interruption:
+                self._interruption.end()
         self._on_progress("after", None)
         await asyncio.sleep(self._options.after_s)
         if status == "completed":
@@ -109,10 +124,14 @@ class Migration:
         )
 
     def _see(self, side: str, event: dict[str, Any]) -> None:
+        if self._interruption:
+            self._interruption.see(side, event)
         name, status = event.get("event"), event.get("data", {}).get("status")
-        if side == "source" and name == "MIGRATION" and status in FINAL:
+        if side == "source" and name == "MIGRATION" and self._has_ended(status):
             self._session.sample_cpu()  # before the migration's threads are forgotten
             self._source_ended.set()
+        elif side == "source" and name == "MIGRATION" and status == PRE_SWITCHOVER:
+            self._source_waits.set()
         elif side == "destination" and name == "RESUME":
             self._destination_runs.set()
         elif side == "destination" and name == "MIGRATION" and status == "completed":
@@ -126,8 +145,10 @@ class Migration:
         while True:
             status = await self._query()
             self._on_progress("migrating", status)
-            if status.status in FINAL:
+            if self._has_ended(status.status):
                 return status.status
+            if self._interruption:
+                self._interruption.check()
             due = [await self._ask(manager, at, status) for at, manager in due]
             now_s = time.monotonic()
             if now_s - started_s > self._options.timeout_s:
@@ -137,6 +158,12 @@ class Migration:
                 )
             next_s = max(next_s + self._options.poll_interval_s, now_s)
             await self._sleep_until(next_s)
+
+    def _has_ended(self, status: str) -> bool:
+        """Whether that is the end; a broken connection may be recovered yet."""
+        if self._interruption and self._interruption.outlasts(status):
+            return False
+        return status in FINAL
 
     async def _sleep_until(self, at_s: float) -> None:
         """Sleep, but wake up when the migration ends."""
@@ -156,6 +183,8 @@ class Migration:
         answered_s = time.monotonic()
         recording = self._session.recording
         recording.queries.append([sent_s, answered_s, reply])
+        if reply.get("status") == PRE_SWITCHOVER:  # the event may be late
+            self._source_waits.set()
         elapsed_s = answered_s - (recording.started_s or sent_s)
         return status_of(reply, elapsed_s, self._passes)
 
@@ -186,6 +215,18 @@ class Migration:
                 await source.execute("migrate_cancel")
             except RefusedError:  # post-copy has begun since the last poll
                 self._session.may_end.clear()
+
+    async def _continue_source(self) -> None:
+        """End the wait of pause-before-switchover at once, as quickly as a pause's.
+
+        The guest stands still meanwhile; nobody here has anything to prepare.
+        """
+        await self._source_waits.wait()
+        # Cancelled meanwhile, or QEMU is gone: whoever watches sees it, too.
+        with contextlib.suppress(QemuError):
+            await self._session.source.execute(
+                "migrate-continue", {"state": PRE_SWITCHOVER}
+            )
 
     async def _continue_destination(self) -> None:
         """Start the guest where it came to: paused before, it arrives paused."""

@@ -72,9 +72,16 @@ class Monitor:
             raise GoneError(f"the {self.side} QEMU did not start: {error}") from None
 
     async def execute(
-        self, command: str, arguments: dict[str, Any] | None = None
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        out_of_band: bool = False,
     ) -> Any:
         """Execute one command and return its answer.
+
+        `out_of_band`: in the monitor's own thread, past QEMU's main loop and the
+        commands that wait for it; few commands can.
 
         Raises
         ------
@@ -83,7 +90,7 @@ class Monitor:
         """
         try:
             async with asyncio.timeout(self._reply_timeout_s):
-                return await self._client.execute(command, arguments)
+                return await self._client.execute(command, arguments, out_of_band)
         except TimeoutError:
             raise self._hung(command) from None
         except ExecuteError as error:

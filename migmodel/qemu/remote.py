@@ -159,10 +159,10 @@ class TwoHosts:
         )
         return Instance(side, there, delayed, options.reply_timeout_s)
 
-    async def listen(self, destination: Instance) -> str:
+    async def listen(self, destination: Instance, *, again: bool = False) -> str:
         """Open the destination for the stream; answers the source's URI."""
         try:
-            port = await listening_port(destination, self._address)
+            port = await listening_port(destination, self._address, again=again)
         except QemuError as error:
             raise QemuError(
                 f"{self._target.host} cannot listen on {self._address}; name an "

@@ -101,9 +101,12 @@ class Session:
             self.recording.cpu(time.monotonic(), name, clock.sample())
         self.recording.sample_own_cpu()
 
-    async def listen(self) -> str:
-        """Open the destination for the stream; answers the source's URI."""
-        return await self._testbed.listen(self.destination)
+    async def listen(self, *, again: bool = False) -> str:
+        """Open the destination for the stream; answers the source's URI.
+
+        `again`: for the recovery of a paused post-copy migration.
+        """
+        return await self._testbed.listen(self.destination, again=again)
 
     def _note_cpu(self, side: str, time_s: float, used: dict[str, float]) -> None:
         self.recording.cpu(time_s, side, used)

@@ -87,7 +87,7 @@ def guest_story(raw: Raw, story: Story) -> GuestStory:
         speed.end_s.append(end_clock.time_s(unit.t_ns))
         speed.pages.append(float(unit.pages))
         speed.gap_s.append(gap_s)
-    switched = story.status == "completed" and len(clocks) == 2
+    switched = story.switched and len(clocks) == 2
     return GuestStory(speed, max(gaps_s) if switched else None, bad)
 
 

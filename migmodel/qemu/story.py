@@ -94,10 +94,15 @@ class Story:
             if it.side == "source" and it.name == "MIGRATION_PASS"
         ]
 
+    @property
+    def switched(self) -> bool:
+        """Whether the guest went over: also if post-copy was not recovered."""
+        return self.status in ("completed", "postcopy-paused")
+
     def phases(self) -> Phases:
         """When the guest stopped, ran again, and all was over."""
         end_s = self._end_s()
-        if self.status != "completed":
+        if not self.switched:
             return Phases(end_s=end_s)
         stop_s = self.first("source", "STOP")
         resume_s = self.first("destination", "RESUME", after_s=stop_s or 0.0)
@@ -108,7 +113,8 @@ class Story:
             return self.cancel.time_s
         if self.status is not None:
             ended_s = self.first("source", "MIGRATION", status=self.status)
-            if self.status in ("completed", "failed") and ended_s is not None:
+            final = ("completed", "failed", "postcopy-paused")
+            if self.status in final and ended_s is not None:
                 return ended_s
         return max(self._last_s, 0.0)
 

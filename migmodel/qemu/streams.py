@@ -10,8 +10,19 @@ def tcp_uri(address: str, port: int) -> str:
     return f"tcp:[{address}]:{port}" if ":" in address else f"tcp:{address}:{port}"
 
 
-async def listening_port(destination: Instance, address: str) -> int:
+async def open_stream(destination: Instance, uri: str, *, again: bool) -> None:
+    """Let the destination listen: for the migration, or again for its recovery."""
+    if again:
+        # Past its main loop, which may stand still at a page that is missing.
+        await destination.execute("migrate-recover", {"uri": uri}, out_of_band=True)
+    else:
+        await destination.execute("migrate-incoming", {"uri": uri})
+
+
+async def listening_port(
+    destination: Instance, address: str, *, again: bool = False
+) -> int:
     """Let the destination listen on an address alone, and ask on which port."""
-    await destination.execute("migrate-incoming", {"uri": tcp_uri(address, 0)})
+    await open_stream(destination, tcp_uri(address, 0), again=again)
     listening = await destination.execute("query-migrate")
     return int(listening["socket-address"][0]["port"])

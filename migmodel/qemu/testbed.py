@@ -20,7 +20,7 @@ from migmodel.qemu.options import DriverOptions
 from migmodel.qemu.probing import MOST_STREAM_BYTES, STREAM_S, probe
 from migmodel.qemu.process import QemuProcess, tie_to_parent
 from migmodel.qemu.remote import TwoHosts
-from migmodel.qemu.streams import listening_port, tcp_uri
+from migmodel.qemu.streams import listening_port, open_stream, tcp_uri
 from migmodel.records.clock import ClockOffset
 from migmodel.records.link_facts import LinkFacts
 from migmodel.records.measurement import HostFacts
@@ -28,6 +28,7 @@ from migmodel.records.scenario import Link, Scenario
 from migmodel.units import format_bandwidth, format_duration
 
 SOCKET_NAME = "migration.sock"  # in the run's private folder, where QEMU runs
+RECOVERY_SOCKET_NAME = "recovery.sock"
 LOOPBACK = "127.0.0.1"
 # Small, so that a relay holds what is on the way and little beside it.
 _RELAY_RECEIVE_BYTES = 64 * 1024
@@ -53,8 +54,11 @@ class Testbed(Protocol):
     def start(self, side: str, argv: list[str], handlers: Handlers) -> Instance:
         """Start one QEMU."""
 
-    async def listen(self, destination: Instance) -> str:
-        """Open the destination for the stream; answers the source's URI."""
+    async def listen(self, destination: Instance, *, again: bool = False) -> str:
+        """Open the destination for the stream; answers the source's URI.
+
+        `again`: for the recovery of a paused post-copy migration.
+        """
 
     def helpers(self) -> dict[str, ProcessCpu]:
         """CPU clocks of other processes that take part, by name."""
@@ -87,13 +91,14 @@ class SameHost:
         )
         return Instance(side, process, handlers, options.reply_timeout_s)
 
-    async def listen(self, destination: Instance) -> str:
+    async def listen(self, destination: Instance, *, again: bool = False) -> str:
         """Open the destination for the stream; answers the source's URI."""
         if self._link.transport == "unix":
-            uri = f"unix:{SOCKET_NAME}"
-            await destination.execute("migrate-incoming", {"uri": uri})
+            uri = f"unix:{RECOVERY_SOCKET_NAME if again else SOCKET_NAME}"
+            await open_stream(destination, uri, again=again)
             return uri
-        return tcp_uri(LOOPBACK, await listening_port(destination, LOOPBACK))
+        port = await listening_port(destination, LOOPBACK, again=again)
+        return tcp_uri(LOOPBACK, port)
 
     def helpers(self) -> dict[str, ProcessCpu]:
         """CPU clocks of other processes that take part: none."""
@@ -159,12 +164,11 @@ class ShapedLink(SameHost):
         self._end_relay()
         self._open.close()
 
-    async def listen(self, destination: Instance) -> str:
+    async def listen(self, destination: Instance, *, again: bool = False) -> str:
         """Open the destination for the stream; answers the source's URI."""
         address = shaping.DESTINATION_ADDRESS
-        return tcp_uri(
-            *self._way_to(address, await listening_port(destination, address))
-        )
+        port = await listening_port(destination, address, again=again)
+        return tcp_uri(*self._way_to(address, port))
 
     def helpers(self) -> dict[str, ProcessCpu]:
         """CPU clock of the relay, if there is one."""

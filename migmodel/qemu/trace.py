@@ -12,7 +12,7 @@ from migmodel.qemu.speed import guest_story
 from migmodel.qemu.story import Story
 from migmodel.records.measurement import Raw
 from migmodel.records.policy import Policy
-from migmodel.records.scenario import Scenario
+from migmodel.records.scenario import UNRECOVERED, Outage, Scenario
 from migmodel.records.trace import Outcome, Phases, Progress, Trace, Verdict
 from migmodel.units import MS_PER_S
 
@@ -38,7 +38,7 @@ def build_trace(raw: Raw, scenario: Scenario, failure: str | None = None) -> Tra
     guest = guest_story(raw, story)
     source, destination = (cpu_use(raw, side) for side in ("source", "destination"))
     progress = _progress(story)
-    verdict, reason = _verdict(story, failure)
+    verdict, reason = _verdict(story, failure, scenario.link.outage)
     ram = story.last_reply.get("ram", {})
     vcpu_cpu_s, source_cpu_s = _cpu(source, phases, story)
     _, destination_cpu_s = _cpu(destination, phases, story)
@@ -46,11 +46,11 @@ def build_trace(raw: Raw, scenario: Scenario, failure: str | None = None) -> Tra
     outcome = Outcome(
         verdict=verdict,
         reason=reason,
-        total_time_s=_total_time_s(story, verdict, phases),
+        total_time_s=_total_time_s(story, verdict, reason, phases),
         setup_time_s=_seconds(story.last_reply.get("setup-time")),
         downtime_reported_s=(
             _seconds(story.last_reply.get("downtime"))
-            if verdict == "completed"
+            if verdict == "completed" or reason == UNRECOVERED
             else None
         ),
         downtime_stop_resume_s=(
@@ -96,6 +96,7 @@ def only_faults(trace: Trace) -> Trace:
             fault_latency_p99_s=outcome.fault_latency_p99_s,
             fault_latency_histogram=outcome.fault_latency_histogram,
             postcopy_blocktime_s=outcome.postcopy_blocktime_s,
+            postcopy_vcpu_blocktime_s=outcome.postcopy_vcpu_blocktime_s,
         ),
         phases=trace.phases,
         guest=trace.guest,
@@ -103,7 +104,9 @@ def only_faults(trace: Trace) -> Trace:
     )
 
 
-def _verdict(story: Story, failure: str | None) -> tuple[Verdict, str]:
+def _verdict(
+    story: Story, failure: str | None, outage: Outage | None
+) -> tuple[Verdict, str]:
     if failure is not None:
         return "failed", failure
     if story.status == "completed":
@@ -111,15 +114,21 @@ def _verdict(story: Story, failure: str | None) -> tuple[Verdict, str]:
     if story.status == "cancelled":
         cancel = story.cancel
         return "cancelled", "" if cancel is None else str(cancel.data["reason"])
+    unrecovered = outage is not None and outage.recovered_after_s is None
+    if story.status == "postcopy-paused" and unrecovered:
+        return "failed", UNRECOVERED
     said = story.last_reply.get("error-desc")
     status = story.status or "no status"
     return "failed", f"QEMU reports {status}" + (f": {said}" if said else "")
 
 
-def _total_time_s(story: Story, verdict: Verdict, phases: Phases) -> float | None:
+def _total_time_s(
+    story: Story, verdict: Verdict, reason: str, phases: Phases
+) -> float | None:
     if verdict == "completed":
         return _seconds(story.last_reply.get("total-time"))
-    return phases.end_s if verdict == "cancelled" else None
+    ended = verdict == "cancelled" or reason == UNRECOVERED
+    return phases.end_s if ended else None
 
 
 def _seconds(milliseconds: Any) -> float | None:

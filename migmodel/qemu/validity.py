@@ -5,10 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 from migmodel.qemu.guest import REPORT_MS
+from migmodel.qemu.outage import paused_s
 from migmodel.qemu.speed import guest_story, unit_lines
 from migmodel.qemu.story import Story
 from migmodel.records.console import ErrorLine, parse_line
 from migmodel.records.measurement import Raw
+from migmodel.records.scenario import UNRECOVERED
 from migmodel.records.trace import Trace
 from migmodel.units import MS_PER_S
 
@@ -19,7 +21,7 @@ _THROTTLE_SLICE_S = 0.010  # QEMU migration/cpu-throttle.c: run time between sle
 def problems(raw: Raw, trace: Trace) -> list[str]:
     """What makes a run useless: a broken QEMU, a guest that is silent or corrupted."""
     found = []
-    if trace.outcome.verdict == "failed":
+    if trace.outcome.verdict == "failed" and trace.outcome.reason != UNRECOVERED:
         found.append(trace.outcome.reason)
     guest = guest_story(raw, Story(raw))
     if guest.bad_pages:
@@ -43,12 +45,13 @@ def _silences(raw: Raw, trace: Trace) -> list[str]:
     silence = _silence([*here, stopped_s], allowed_s)
     if trace.outcome.verdict != "failed" and silence:
         found.append(f"the guest stopped printing on the source {silence}")
-    if phases.resume_s is None:
+    if phases.resume_s is None or trace.outcome.reason == UNRECOVERED:
         return found
     if not destination:
         found.append("the guest never printed on the destination")
         return found
-    silence = _silence([phases.resume_s, *destination], _LONGEST_SILENCE_S)
+    allowed_s = _LONGEST_SILENCE_S + paused_s(trace)
+    silence = _silence([phases.resume_s, *destination], allowed_s)
     if silence:
         found.append(f"the guest stopped printing on the destination {silence}")
     return found

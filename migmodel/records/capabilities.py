@@ -107,6 +107,18 @@ NOT_OVER_RDMA: tuple[Rule, ...] = (
     Rule("postcopy-ram", "rdma", "it is not supported there", since=(10, 1)),
     Rule("zero-copy-send", "rdma", "it needs sockets"),
 )
+# And over a unix socket. QEMU asks the kernel for SO_ZEROCOPY when it connects, and
+# ends the migration where it is refused (io/channel-socket.c, migration/socket.c);
+# Linux takes it for TCP, UDP and RDS; here it answers EOPNOTSUPP (net/core/sock.c of
+# 4.14 to 6.18).
+NOT_OVER_UNIX: tuple[Rule, ...] = (
+    Rule(
+        *("zero-copy-send", "unix"),
+        "zero copy is not detected in the host's kernel, Linux has it for tcp alone: "
+        "--transport tcp",
+    ),
+)
+_NOT_OVER = {"rdma": NOT_OVER_RDMA, "unix": NOT_OVER_UNIX}
 
 
 def check_known(capabilities: dict[str, bool]) -> None:
@@ -169,12 +181,11 @@ def check_capabilities(
                 f"QEMU {shown} refuses {rule.first} without {rule.second}: "
                 f"{rule.reason}"
             )
-    if transport == "rdma":
-        for rule in NOT_OVER_RDMA:
-            if rule.first in on and rule.since <= version < rule.gone:
-                raise InputError(
-                    f"QEMU {shown} refuses {rule.first} over rdma: {rule.reason}"
-                )
+    for rule in _NOT_OVER.get(transport, ()):
+        if rule.first in on and rule.since <= version < rule.gone:
+            raise InputError(
+                f"QEMU {shown} refuses {rule.first} over {transport}: {rule.reason}"
+            )
     codec = parameters.get("multifd-compression", "none")
     if "zero-copy-send" in on and codec != "none":
         raise InputError(

@@ -23,6 +23,9 @@ class HostFacts(Record, frozen=True, kw_only=True):
         CPUs and memory that could be used; None where nobody noted them.
     load_before : float or None
         Busy share of all CPUs just before the guests were started, 0 to 1.
+    hardware_virtualization : bool or None
+        Whether the CPUs have VMX or SVM, without which KVM emulates; None where nobody
+        noted it.
     """
 
     cpu_model: str
@@ -33,6 +36,12 @@ class HostFacts(Record, frozen=True, kw_only=True):
     accel: Literal["tcg", "kvm"]
     load_before: float | None = None
     migmodel_version: str = ""
+    hardware_virtualization: bool | None = None
+
+    @property
+    def emulates(self) -> bool:
+        """Known to be a KVM that emulates: its rates are those of no other host."""
+        return self.accel == "kvm" and self.hardware_virtualization is False
 
 
 class Raw(Record, frozen=True, kw_only=True):
@@ -113,6 +122,12 @@ class Measurement(Record, frozen=True, kw_only=True):
     schema: int = MEASUREMENT_SCHEMA
 
     @property
+    def emulated(self) -> bool:
+        """Known to have run on a KVM that emulates, on either side."""
+        there = self.destination_host
+        return self.host.emulates or (there is not None and there.emulates)
+
+    @property
     def tells(self) -> bool:
-        """Fit for fitting: valid, and not slowed by the tracing of faults."""
-        return self.valid and not self.traced
+        """Fit for fitting: valid, not slowed by traced faults or by emulation."""
+        return self.valid and not self.traced and not self.emulated

@@ -36,6 +36,11 @@ LINE_BYTES = 64  # of text content; its repeated part is whole words of 8 bytes
 WORD_BYTES = 8
 _RING_ENTRIES = (1024, 65536)  # KVM's, of 16 bytes in at most 1 MiB
 _RING_SINCE: Version = (6, 1)
+# How a migration ended whose outage nobody recovers, predicted and measured alike.
+UNRECOVERED = (
+    "the connection broke in post-copy: the guest stands still until somebody recovers "
+    "it"
+)
 
 
 class Guest(Record, frozen=True, kw_only=True):

@@ -58,6 +58,8 @@ class Outcome(Record, frozen=True, kw_only=True):
         postcopy-latency-dist of QEMU 10.1).
     postcopy_blocktime_s : float or None
         Time in which all vCPUs stood still at missing pages (postcopy-blocktime) [s].
+    postcopy_vcpu_blocktime_s : list of float or None
+        The same of each vCPU for itself, in their order (postcopy-vcpu-blocktime) [s].
     zero_pages : float or None
         Pages sent as zero (ram.duplicate).
     xbzrle_cache_misses, xbzrle_overflows, xbzrle_pages, xbzrle_bytes : float or None
@@ -91,6 +93,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     fault_latency_p99_s: float | None = None
     fault_latency_histogram: list[float] | None = None
     postcopy_blocktime_s: float | None = None
+    postcopy_vcpu_blocktime_s: list[float] | None = None
     zero_pages: float | None = None
     xbzrle_cache_misses: float | None = None
     xbzrle_overflows: float | None = None

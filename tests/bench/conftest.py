@@ -20,6 +20,7 @@ from migmodel.records import (
     Limits,
     Link,
     Measurement,
+    Outage,
     Policy,
     Scenario,
     Workload,
@@ -54,12 +55,13 @@ class Bench:
         transport: Any = "unix",
         limits: Limits | None = None,
         touch: Any = "sweep",
+        outage: Outage | None = None,
         **policy: Any,
     ) -> Scenario:
         return Scenario(
             guest=Guest(ram_bytes=64 * MIB),
             workload=Workload(working_set_bytes=4 * MIB, touch=touch),
-            link=Link(transport=transport),
+            link=Link(transport=transport, outage=outage),
             policy=Policy(**policy),
             limits=limits or Limits(),
             qemu_version="7.2" if policy.get("technique") == "compress" else "10.0",

@@ -25,6 +25,13 @@ LINE_S = 0.05
 PAST_S = 2.0  # how long the guest has been running when its QEMU starts
 TICK_S = 0.01
 RAM = 67641344
+WITH_RAM = ("active", "pre-switchover", "completed", "cancelled", "postcopy-active")
+# What both sides know of the connection in post-copy.
+BROKEN, RESUMED, SENT = Path("broken"), Path("resumed"), Path("sent")
+
+
+class RefusedError(Exception):
+    """What a command is answered that cannot be done now."""
 
 
 def main() -> None:
@@ -43,12 +50,15 @@ class Peer:
         self.monitor = socket.socket(fileno=_number(r"id=monitor,fd=(\d+)", words))
         self.console = os.open(_text(r"path=(/dev/fd/\d+)", words), os.O_WRONLY)
         self.status = "none"
+        self.capabilities: set[str] = set()
         self.calls: dict[str, int] = {}
         self.running = self.side == "source"
+        self.paused = False  # by the manager, before the end
         self.stopped_ns = 0  # where the guest's clock stands while it does
         self.clock_s = time.monotonic() - PAST_S
         self.migrate_s = 0.0
         self.polls = 0
+        self.goal = 0  # polls by which all is sent in post-copy
         self.sweeps = 0
         self.last_line_ns = 0
         self.buffer = ""
@@ -87,7 +97,7 @@ class Peer:
     # -- QMP ----------------------------------------------------------------------
 
     def answer(self, request: dict[str, Any]) -> None:
-        command = request["execute"]
+        command = request.get("execute") or request["exec-oob"]
         with self.log.open("a") as log:
             log.write(command + "\n")
         with self.log.with_suffix(".arguments").open("a") as log:
@@ -95,8 +105,19 @@ class Peer:
         tag = {"id": request["id"]} if "id" in request else {}
         if self.goes_wrong(command, tag):
             return
+        for it in request.get("arguments", {}).get("capabilities", ()):
+            (self.capabilities.add if it["state"] else self.capabilities.discard)(
+                it["capability"]
+            )
         method = getattr(self, "do_" + re.sub(r"\W", "_", command), None)
-        self.send({"return": method() if method else {}, **tag})
+        try:
+            self.send({"return": method() if method else {}, **tag})
+        except RefusedError as error:
+            self.refuse(str(error), tag)
+
+    def refuse(self, text: str, tag: dict[str, Any]) -> None:
+        error = {"class": "GenericError", "desc": text}
+        self.send({"error": error, **tag})
 
     def goes_wrong(self, command: str, tag: dict[str, Any]) -> bool:
         self.calls[command] = self.calls.get(command, 0) + 1
@@ -116,8 +137,7 @@ class Peer:
         if what == "freeze":
             time.sleep(1000)
         if what == "refuse":
-            error = {"class": "GenericError", "desc": wrong["text"]}
-            self.send({"error": error, **tag})
+            self.refuse(wrong["text"], tag)
         if what == "late":
             time.sleep(wrong["s"])
             return False
@@ -133,9 +153,12 @@ class Peer:
 
     def enter(self, status: str) -> None:
         self.status = status
-        self.event("MIGRATION", status=status)
+        if status != SCRIPT.get("without_event"):
+            self.event("MIGRATION", status=status)
 
     def do_migrate(self) -> Any:
+        if self.status == "postcopy-paused":
+            return self.recover()
         self.migrate_s = time.monotonic()
         self.enter("setup")
         self.enter("active")
@@ -164,8 +187,15 @@ class Peer:
             self.polls += 1
             if self.polls > SCRIPT.get("polls", 5):
                 self.complete()
+        elif self.status == "postcopy-active":
+            self.polls += 1
+            if self.polls > self.goal:
+                SENT.touch()
+                self.enter("completed")
         reply: dict[str, Any] = {"status": self.status}
-        if self.status in ("active", "completed", "cancelled"):
+        if self.status == SCRIPT.get("event_alone"):
+            reply["status"] = "active"
+        if self.status in WITH_RAM:
             reply["ram"] = {
                 "transferred": 1_000_000 * self.polls,
                 "remaining": 0 if self.status == "completed" else RAM // 2,
@@ -186,22 +216,82 @@ class Peer:
             self.enter("failed")
             return
         self.event("MIGRATION_PASS", **{"pass": 2})
-        paused = not self.running
-        if not paused:
+        self.paused = not self.running
+        if not self.paused:
             self.pause()
+        if "pause-before-switchover" in self.capabilities:
+            self.enter("pre-switchover")
+        else:
+            self.hand_over()
+
+    def do_migrate_continue(self) -> Any:
+        self.enter("device")
+        self.hand_over()
+        return {}
+
+    def hand_over(self) -> None:
         self.event("MIGRATION_PASS", **{"pass": 3})
+        self.write_handover("completed")
+        self.enter("completed")
+
+    def write_handover(self, status: str) -> None:
         draft = Path("handover.draft")
         draft.write_text(
             json.dumps(
                 {
                     "ns": self.stopped_ns,
                     "line_ns": self.last_line_ns,
-                    "paused": paused,
+                    "paused": self.paused,
+                    "status": status,
                 }
             )
         )
         draft.rename(HANDOVER)
-        self.enter("completed")
+
+    # -- post-copy ----------------------------------------------------------------
+
+    def do_migrate_start_postcopy(self) -> Any:
+        if SCRIPT.get("switches"):
+            self.goal = self.polls + SCRIPT.get("polls", 5)
+            self.pause()
+            self.write_handover("postcopy-active")
+            self.enter("postcopy-active")
+        return {}
+
+    def do_migrate_pause(self) -> Any:
+        if self.status != "postcopy-active":
+            raise RefusedError("only during postcopy-active")
+        BROKEN.touch()
+        self.enter("postcopy-paused")
+        return {}
+
+    def do_migrate_recover(self) -> Any:
+        if self.status != "postcopy-paused":
+            raise RefusedError("only when postcopy is paused")
+        BROKEN.unlink()
+        return {}
+
+    def recover(self) -> Any:
+        self.enter("postcopy-recover-setup")
+        self.enter("postcopy-recover")
+        if SCRIPT.get("recovery_fails"):
+            self.enter("postcopy-paused")
+        else:
+            RESUMED.touch()
+            self.goal = self.polls + SCRIPT.get("polls", 5)
+            self.enter("postcopy-active")
+        return {}
+
+    def follow_postcopy(self) -> None:
+        if self.status == "postcopy-active":
+            if BROKEN.exists() and not SCRIPT.get("does_not_notice"):
+                self.running = False  # at a page that does not come
+                self.enter("postcopy-paused")
+            elif SENT.exists():
+                self.enter("completed")
+        elif RESUMED.exists():
+            self.running = True
+            self.enter("postcopy-active")
 
     # -- guest --------------------------------------------------------------------
 
@@ -229,7 +319,9 @@ class Peer:
             self.stopped_ns, self.last_line_ns = handed["ns"], handed["line_ns"]
             if not handed["paused"]:
                 self.resume(self.stopped_ns)
-            self.enter("completed")
+            self.enter(handed["status"])
+        elif self.side == "destination" and self.status.startswith("postcopy"):
+            self.follow_postcopy()
         migrating = self.side == "source" and self.migrate_s
         if self.guest.get("mute") == "migrating" and migrating:
             return

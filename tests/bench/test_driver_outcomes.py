@@ -126,6 +126,37 @@ def test_a_paused_guest_is_continued_at_its_destination(
     assert outcome.downtime_guest_s > 0.5 * outcome.downtime_stop_resume_s
 
 
+@pytest.mark.parametrize("told_by", ["event_alone", "without_event"])
+@pytest.mark.parametrize(("technique", "after"), [("precopy", None), ("pause", 0)])
+def test_a_wait_before_the_switch_is_ended(
+    bench: Any, technique: str, after: int | None, told_by: str
+) -> None:
+    bench.script(**{told_by: "pre-switchover"})
+    scenario = bench.scenario(
+        technique=technique,
+        after_passes=after,
+        capabilities={"pause-before-switchover": True},
+    )
+    measurement = bench.measure(scenario, timeout_s=10.0)
+    assert measurement.valid, measurement.problems
+    assert measurement.trace.outcome.verdict == "completed"
+    said = bench.arguments("source", "migrate-continue")
+    assert said == [{"state": "pre-switchover"}]
+    states = [it.detail for it in measurement.trace.events if it.name == "MIGRATION"]
+    assert ("pre-switchover" in states) == (told_by == "event_alone")
+
+
+def test_a_wait_before_the_switch_may_end_in_a_cancel(bench: Any) -> None:
+    wrong = {"what": "refuse", "text": "Migration not in expected state: cancelling"}
+    bench.script(source={"migrate-continue": wrong})
+    scenario = bench.scenario(
+        capabilities={"pause-before-switchover": True}, limits=Limits(max_time_s=0.6)
+    )
+    measurement = bench.measure(scenario)
+    assert measurement.trace.outcome.verdict == "cancelled"
+    assert measurement.valid, measurement.problems
+
+
 def test_a_limit_cancels(bench: Any, check_trace: Any) -> None:
     bench.script(polls=10_000)
     measurement = bench.measure(bench.scenario(limits=Limits(max_time_s=0.4)))

@@ -58,6 +58,60 @@ def test_a_scenario_file_is_executed(bench: Any, tmp_path: Path) -> None:
     assert _files(out) == ["mine-r0.json.gz"]
 
 
+@pytest.mark.parametrize(
+    ("said", "explicit", "status"),
+    [("11.1", False, 2), ("10.0", False, 0), (None, False, 0), ("11.1", True, 0)],
+)
+def test_a_file_is_measured_on_the_qemu_that_it_asks_for(
+    bench: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str | None,
+    explicit: bool,
+    status: int,
+) -> None:
+    scenario = msgspec.to_builtins(bench.scenario())
+    del scenario["qemu_version"]
+    if said is not None:
+        scenario["qemu_version"] = said
+    file, out = tmp_path / "mine.json", tmp_path / "out"
+    write_record(file, scenario)
+    monkeypatch.setenv("MIGMODEL_QEMU", str(bench.qemu))
+    argv = ["measure", "--scenario", str(file), "--accel", "tcg", "--out", str(out)]
+    if explicit:
+        argv += ["--qemu", str(bench.qemu)]
+    assert main.run(argv) == status
+    printed = capsys.readouterr()
+    if status:
+        assert bench.pids() == []
+        complaint = printed.err.strip()
+        assert complaint.startswith(f"migmodel: {file} asks for QEMU 11.1, but")
+        assert f"{bench.qemu} is QEMU 10.0" in complaint
+        assert "./dev setup qemu-11 gets it, or name one: --qemu FILE" in complaint
+        return
+    (name,) = _files(out)
+    run = read_record(out / name, Measurement)
+    assert run.scenario.qemu_version == "10.0"
+    remark = "measured with QEMU 10.0; the scenario says 11.1"
+    assert run.problems == ([remark] if explicit else [])
+    assert (remark in printed.out) == explicit
+
+
+def test_what_another_qemu_lacks_is_not_held_against_a_file(
+    bench: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench.script(version="7.2.22")
+    scenario = bench.scenario(parameters={"avail-switchover-bandwidth": 10**9})
+    write_record(tmp_path / "mine.json", scenario)
+    monkeypatch.setenv("MIGMODEL_QEMU", str(bench.qemu))
+    assert main.run(["measure", "--scenario", str(tmp_path / "mine.json")]) == 2
+    assert "asks for QEMU 10.0, but" in capsys.readouterr().err
+
+
 def test_a_failed_run_is_kept_and_is_exit_status_1(
     bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

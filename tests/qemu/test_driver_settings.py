@@ -205,6 +205,32 @@ def test_a_raised_limit_ends_what_would_not_end(
     assert measurement.trace.outcome.total_time_s > 0.7
 
 
+@BOTH
+@pytest.mark.parametrize(
+    ("technique", "after", "rate_pps"),
+    [("precopy", None, 500), ("pause", 2, 12_000), ("postcopy", 2, 12_000)],
+)
+def test_a_wait_before_the_switch_is_ended_at_once(
+    bare: GuestImage, version: str, technique: Any, after: int | None, rate_pps: int
+) -> None:
+    scenario = _scenario(
+        version,
+        {"rate_pps": rate_pps},
+        technique=technique,
+        after_passes=after,
+        capabilities={"pause-before-switchover": True},
+    )
+    measurement = _measure(bare, scenario)
+    began_s = {
+        it.detail: it.time_s
+        for it in measurement.trace.events
+        if it.name == "MIGRATION"
+    }
+    wait_s = began_s["device"] - began_s["pre-switchover"]
+    # Sooner than at the driver's next look, a poll interval later.
+    assert 0 < wait_s < 0.05
+
+
 def _postcopy(version: str, preempt: bool) -> Scenario:
     return _scenario(
         version,

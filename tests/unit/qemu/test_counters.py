@@ -64,12 +64,14 @@ def test_post_copy_has_the_destinations_figures() -> None:
     reply = {
         "status": "completed",
         "postcopy-blocktime": 12,
+        "postcopy-vcpu-blocktime": [30, 17],
         "postcopy-latency": 40_000,
         "postcopy-latency-dist": dist,
     }
     raw = Raw(started_s=0.0, destination_queries=[[0.0, 0.0, reply]])
     found = counters(raw, {"ram": RAM}, Policy(technique="postcopy"), (11, 1))
     assert found["postcopy_blocktime_s"] == 0.012
+    assert found["postcopy_vcpu_blocktime_s"] == [0.03, 0.017]
     assert found["fault_latency_mean_s"] == pytest.approx(40e-6)
     assert found["fault_latency_histogram"] == [float(n) for n in dist]
     assert 32e-6 < found["fault_latency_p50_s"] < 64e-6

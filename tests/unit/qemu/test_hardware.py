@@ -9,7 +9,8 @@ import pytest
 
 from migmodel.cli.host_options import hardware_from
 from migmodel.errors import InputError
-from migmodel.qemu import hardware
+from migmodel.qemu import hardware, instance
+from migmodel.qemu.accel import Accel
 from migmodel.qemu.binary import QemuBinary
 from migmodel.qemu.hardware import check_accel, check_here, memory_argv, parse_numbers
 from migmodel.qemu.instance import machine_argv
@@ -61,6 +62,21 @@ def test_a_dirty_ring_is_kvms() -> None:
     check_accel(ring, "kvm")
     with pytest.raises(InputError, match="the dirty ring is KVM's"):
         check_accel(ring, "tcg")
+
+
+@pytest.mark.parametrize(
+    ("accel", "flags", "without"),
+    [("kvm", False, True), ("kvm", True, False), ("tcg", False, False)],
+)
+def test_a_kvm_that_emulates_gets_a_cpu_that_it_can(
+    monkeypatch: pytest.MonkeyPatch, accel: Accel, flags: bool, without: bool
+) -> None:
+    monkeypatch.setattr(instance, "has_hardware_virtualization", lambda: flags)
+    qemu = QemuBinary(Path("qemu"), (10, 0), "10.0")
+    for side in ("source", "destination"):
+        argv = machine_argv(qemu, accel, GUEST, [], side)
+        assert ("-cpu" in argv) == without
+        assert not without or argv[argv.index("-cpu") + 1] == "qemu64,-pni"
 
 
 def test_what_this_host_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from migmodel.errors import InputError
 from migmodel.qemu import host
+from migmodel.qemu.binary import QemuBinary
 from migmodel.qemu.cpu import PROCESS, ProcessCpu, others_s, vcpu_s
 from migmodel.units import GIB, MIB
 
@@ -41,6 +42,18 @@ def test_a_virtual_host_shows_in_its_cpus_flags(
 ) -> None:
     monkeypatch.setattr(host, "_cpuinfo", {"flags": flags}.get)
     assert host.may_be_virtual() is virtual
+
+
+@pytest.mark.parametrize("flags", [True, False])
+def test_facts_tell_whether_kvm_would_emulate(
+    monkeypatch: pytest.MonkeyPatch, flags: bool
+) -> None:
+    monkeypatch.setattr(host, "has_hardware_virtualization", lambda: flags)
+    monkeypatch.setattr(host, "busy_share", lambda: 0.0)
+    qemu = QemuBinary(Path("qemu"), (10, 0), "10.0")
+    assert host.host_facts(qemu, "kvm").hardware_virtualization is flags
+    assert host.host_facts(qemu, "kvm").emulates is not flags
+    assert not host.host_facts(qemu, "tcg").emulates
 
 
 def test_the_tsc_is_measured_repeatably() -> None:
