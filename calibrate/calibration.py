@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from migmodel.errors import FitError
-from migmodel.physics.parameters import PARAMETERS
 from migmodel.records import HostProfile, Measurement, Parameter
 
 from .basic_runs import BASIC, MORE
 from .evidence import codec_noise, noise, observe, unexplained, window_noise
-from .fit import Fit, fit_profile, refine
+from .fit import Fit, filled_in, fit_profile, refine
 from .foreign import told_by
+from .groups import Groups, by_plan, by_use
 from .observation import Observation
-from .recipe import PREFIX, Recipe, identified_by
+from .recipe import PREFIX, identified_by
+from .remarks import remarks_of
 from .technique_runs import TECHNIQUE_RUNS
 from .throttled import throttle_noise
+from .trial import refine_told
 
 # Which runs a parameter can be told from. One whose runs were not made keeps the value
 # that the fit started from, and says so.
@@ -59,7 +61,7 @@ def calibrate(
         Name of the new profile.
     planned : bool
         They are the calibration's own runs, of which it is known what they tell; of
-        others it is tried out.
+        others it is tried out, and a technique's are those that use it.
     on_step : callable
         Told the number of evaluations so far.
     jobs : int
@@ -68,51 +70,57 @@ def calibrate(
     Raises
     ------
     FitError
-        When no valid run is there, or the runs come from different hosts.
+        When no valid run is there, the runs come from different hosts, or they tell
+        nothing.
     """
     valid = [measurement for measurement in measurements if measurement.tells]
     if not valid:
         raise FitError("no valid run to fit: see the runs' problems")
     _same(valid, SAME_HOST)
-    made_for = {
-        PREFIX + recipe.name: technique
-        for technique, recipes in TECHNIQUE_RUNS.items()
-        for recipe in recipes
-    }
-    basic = [run for run in valid if run.scenario.name not in made_for]
-    if not basic:
+    groups = by_plan(valid) if planned else by_use(valid)
+    basic = groups.basic
+    if planned and not basic:
         raise FitError("techniques are fitted on top of the basic runs: make these too")
     _same(basic, SAME_FACTS)
     observations = observe(basic)
-    adapted = _adapted(start, basic)
+    adapted = _adapted(start, basic or valid)
     if planned:
         free = _free(observations)
     else:
-        free = told_by(adapted, observations, IDENTIFIED_BY, jobs)
-    fit = fit_profile(adapted, observations, free, on_step, jobs=jobs)
-    spreads: dict[str, float | None] = dict(noise(observations, basic[0].host.cpus))
+        free = _tried(adapted, observations, _candidates(groups), jobs)
+        adapted = filled_in(adapted, free)
+    fit = Fit(adapted, [], [], 0.0)
+    if free:
+        fit = fit_profile(adapted, observations, free, on_step, jobs=jobs)
+    spreads: dict[str, float | None] = dict(noise(observations, valid[0].host.cpus))
     spreads["noise_window_sd"] = window_noise(basic)
     spreads["noise_throttled_sd"], spreads["noise_turn_s"] = throttle_noise(basic)
     spreads["noise_total_sd"] = unexplained(fit.residuals)
     for noise_name, codecs in CODECS.items():
-        runs = [it for codec in codecs for it in _own(valid, made_for, codec)]
+        runs = [it for codec in codecs for it in groups.techniques[codec]]
         spreads[noise_name] = codec_noise(observe(runs))
     known = {
         key: Parameter(value=value, source="spread of repeats, or what the fit leaves")
         for key, value in spreads.items()
         if value is not None
     }
-    techniques = []
-    for technique, recipes in TECHNIQUE_RUNS.items():
-        if own := _own(valid, made_for, technique):
-            seen = observe(own)
-            names = {name for item in seen for name in _told(item, recipes)}
-            told = [it for it in PARAMETERS if it in names]
-            fitted = fit.profile.parameters
-            local = [it for it in OF_THE_HOUR if it in fitted and it not in told]
+    fitted: dict[str, list[str]] = {}
+    for technique, own in groups.techniques.items():
+        if not own:
+            continue
+        seen = observe(own)
+        told = _told(technique, seen if planned else None)
+        before = fit.profile.parameters
+        local = [it for it in OF_THE_HOUR if it in before and it not in told]
+        if planned:
             fit = refine(fit, seen, told, on_step, local=local, jobs=jobs)
-            techniques.append(technique)
-    host = basic[0].host
+        else:
+            fit, told = refine_told(fit, seen, told, on_step, local=local, jobs=jobs)
+        if told or planned:
+            fitted[technique] = told
+    if not (free or fitted):
+        raise FitError(f"none of these {len(valid)} runs tells a parameter of a host")
+    host = (basic or valid)[0].host
     profile = msgspec.structs.replace(
         fit.profile,
         name=name,
@@ -125,17 +133,12 @@ def calibrate(
             "kernel": host.kernel,
             "qemu": host.qemu_version,
             "runs": str(len(valid)),
-            **({"techniques": ", ".join(techniques)} if techniques else {}),
+            **({"techniques": ", ".join(fitted)} if fitted else {}),
             "reduced_chi_square": f"{fit.reduced_chi_square:.2f}",
         },
     )
-    return dataclasses.replace(fit, profile=profile)
-
-
-def _own(
-    runs: Sequence[Measurement], made_for: Mapping[str, str], technique: str
-) -> list[Measurement]:
-    return [run for run in runs if made_for.get(run.scenario.name) == technique]
+    remarks = [] if planned else remarks_of(groups, fitted, start.name)
+    return dataclasses.replace(fit, profile=profile, remarks=remarks)
 
 
 def _free(observations: Sequence[Observation]) -> list[str]:
@@ -143,9 +146,30 @@ def _free(observations: Sequence[Observation]) -> list[str]:
     return [name for name, by in IDENTIFIED_BY.items() if ran.intersection(by)]
 
 
-def _told(observation: Observation, recipes: Sequence[Recipe]) -> tuple[str, ...]:
-    name = observation.scenario.name.removeprefix(PREFIX)
-    return next(recipe.tells for recipe in recipes if recipe.name == name)
+def _candidates(groups: Groups) -> list[str]:
+    """What basic runs that nobody planned may tell."""
+    tcp = _told("tcp") if groups.basic_over_tcp else []
+    return [*IDENTIFIED_BY, *tcp]
+
+
+def _told(
+    technique: str, observations: Sequence[Observation] | None = None
+) -> list[str]:
+    """What runs of a technique were made to tell; None: all that its runs can tell."""
+    recipes = TECHNIQUE_RUNS[technique]
+    if observations is not None:
+        made = {item.scenario.name.removeprefix(PREFIX) for item in observations}
+        recipes = tuple(recipe for recipe in recipes if recipe.name in made)
+    return list(identified_by(recipes))
+
+
+def _tried(
+    profile: HostProfile,
+    observations: Sequence[Observation],
+    candidates: Sequence[str],
+    jobs: int,
+) -> list[str]:
+    return told_by(profile, observations, candidates, jobs) if observations else []
 
 
 def _same(measurements: Sequence[Measurement], facts: Sequence[str]) -> None:

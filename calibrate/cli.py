@@ -31,6 +31,8 @@ DEFAULT_VCPUS = 2
 # How long the guest is watched before and after each migration.
 BASELINE_S, AFTER_S = 1.5, 1.0
 QUICK_BASELINE_S, QUICK_AFTER_S = 1.0, 0.6
+_WITH_FROM = ("source", "out", "start", "qemu_version", "cpus")
+_BY_DEFAULT = click.core.ParameterSource.DEFAULT
 BUSY_WARNING = 0.2  # share of the host's CPUs that others use
 
 
@@ -117,6 +119,8 @@ def calibrate(
     Measurements are kept. A shaped link is none to calibrate over: it hides what the
     hosts can push.
     """
+    if source is not None:
+        _check_nothing_runs(click.get_current_context())
     hosts = hosts_from(options)
     if link == "unix" and hosts.remote is not None:
         raise InputError("--link unix ends on this host: leave it or --dst-host out")
@@ -131,8 +135,6 @@ def calibrate(
     if out.suffix != ".json":
         raise InputError(f"--out is a profile and ends in .json, not '{out.name}'")
     if source is not None:
-        if quick or mem or max_bw or low_priority or qemu or plan_only or fit_only:
-            raise InputError("--from runs nothing: leave out all but --out and --start")
         from .from_folder import fit_folder
 
         fit_folder(source, out, start, qemu_version, cpus)
@@ -145,6 +147,10 @@ def calibrate(
         dataclasses.replace(run, scenario=hosts.placed(run.scenario, over))
         for run in planned
     ]
+    if not (plan_only or fit_only):
+        from migmodel.qemu.accel import check_rates
+
+        check_rates(accel)
     _announce(runs, bounds)
     if plan_only:
         return
@@ -164,6 +170,22 @@ def calibrate(
     write_record(out, fit.profile)
     print_fit(fit, measurements)
     click.echo(f"profile written to {out}, runs kept in {folder}")
+
+
+def _check_nothing_runs(context: click.Context) -> None:
+    """Refuse, with --from, what only runs would heed."""
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in _WITH_FROM
+        and context.get_parameter_source(option.name or "") is not _BY_DEFAULT
+        and context.params.get(option.name or "") != option.default
+    ]
+    if given:
+        raise InputError(
+            f"--from runs nothing: leave out {', '.join(given)}; with it go --out, "
+            "--start, --qemu-version and --cpus, the most processes of the fit"
+        )
 
 
 def _announce(runs: Sequence[PlannedRun], bounds: Bounds) -> None:
@@ -266,12 +288,18 @@ def _runnable(runs: Sequence[PlannedRun], options: DriverOptions) -> list[Planne
 def _stored(runs: Sequence[PlannedRun], folder: Path) -> list[Measurement]:
     from migmodel.analysis.campaign import stored_runs
 
+    from .foreign import EMULATED
+
     scenarios = [run.scenario for run in runs]
-    return [
+    valid = [
         measurement
         for _, measurement in stored_runs(scenarios, folder, with_raw=True)
         if measurement.valid
     ]
+    told = [measurement for measurement in valid if not measurement.emulated]
+    if len(told) < len(valid):
+        click.echo(f"left out: {len(valid) - len(told)} runs, {EMULATED}", err=True)
+    return told
 
 
 def _fit(measurements: Sequence[Measurement], name: str, cpus: int) -> Fit:

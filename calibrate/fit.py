@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,12 +51,15 @@ class Fit:
         Parameters that these runs hardly tell: their standard error is large.
     residuals : list
         ``(scenario, observable, measured, simulated, sigmas)`` of each number.
+    remarks : list of str
+        What was not fitted and why, a line each.
     """
 
     profile: HostProfile
     badly_determined: list[str]
     residuals: list[tuple[str, str, float, float, float]]
     reduced_chi_square: float
+    remarks: list[str] = field(default_factory=list)
 
 
 def fit_profile(
@@ -156,7 +159,7 @@ def _fit(
                     xtol=1e-5,
                     ftol=1e-4,
                 )
-            if best is None or _cost(result.residual) <= _cost(best.residual):
+            if best is None or cost_of(result.residual) <= cost_of(best.residual):
                 best = result
         assert best is not None
         return best
@@ -179,7 +182,7 @@ def _fit(
     for _ in range(MOST_LEAPS):
         leapt = _leap(result.params, free, distances)
         found = [result, search(leapt, steps)]
-        gained = _cost(result.residual) - _cost(found[1].residual)
+        gained = cost_of(result.residual) - cost_of(found[1].residual)
         result = _best(found)
         if gained < WORTH_A_LEAP:
             break
@@ -190,14 +193,14 @@ def _fit(
 _SMALLEST = 1e-12
 
 
-def _cost(distances: Distances) -> float:
+def cost_of(distances: Distances) -> float:
     """What the search makes small: squares, but of outliers their size (soft L1)."""
     scaled: Distances = (distances / OUTLIER) ** 2
     return float(OUTLIER**2 * np.sum(2 * (np.sqrt(1 + scaled) - 1)))
 
 
 def _best(found: Sequence[MinimizerResult]) -> MinimizerResult:
-    return min(found, key=lambda one: _cost(one.residual))
+    return min(found, key=lambda one: cost_of(one.residual))
 
 
 def _leap(
@@ -211,7 +214,7 @@ def _leap(
     when it is varied by a percent, so that no gradient leads away from it.
     """
     here = begin.copy()
-    least = _cost(distances(here))
+    least = cost_of(distances(here))
     for name in free:
         middle = here[name].value
         best = middle
@@ -219,7 +222,7 @@ def _leap(
             for factor in factors:
                 # lmfit keeps it within its bounds.
                 here[name].value = middle + math.log(factor)
-                cost = _cost(distances(here))
+                cost = cost_of(distances(here))
                 if cost < least:
                     least, best = cost, here[name].value
                 elif cost > HOPELESS * least:
@@ -257,10 +260,8 @@ def refine(
         Most processes at a time.
     """
     start = fit.profile
-    values = with_defaults({name: it.value for name, it in start.parameters.items()})
-    missing = {name: values[name] for name in free if name not in start.parameters}
     own = fit_profile(
-        with_values(start, missing),
+        filled_in(start, free),
         observations,
         [*free, *local],
         on_step,
@@ -288,6 +289,13 @@ def refine(
         residuals,
         _reduced_chi_square(residuals, fitted),
     )
+
+
+def filled_in(profile: HostProfile, names: Iterable[str]) -> HostProfile:
+    """The profile with the defaults of those of these parameters that it lacks."""
+    known = profile.parameters
+    values = with_defaults({name: it.value for name, it in known.items()})
+    return with_values(profile, {it: values[it] for it in names if it not in known})
 
 
 def with_values(profile: HostProfile, values: dict[str, float]) -> HostProfile:

@@ -11,13 +11,14 @@ from migmodel.analysis.runs import read_run
 from migmodel.errors import FitError, InputError
 from migmodel.records import HostProfile, Measurement
 
-from .fit import residuals, with_values
+from .fit import filled_in, residuals, with_values
 from .observation import Observation
 from .simulations import Simulations
 
 NUDGE = 1.2  # a parameter is tried this much larger
 TOLD = 1.0  # sigmas by which some number must move with it
 RUN_SUFFIXES = (".json", ".json.gz")
+EMULATED = "by a KVM that emulates (no vmx or svm), whose rates hold on no other host"
 
 
 def read_folder(
@@ -37,7 +38,8 @@ def read_folder(
     Returns
     -------
     tuple
-        The valid runs, and a line for each file that is none, with the reason.
+        The valid runs whose rates are a host's own, and a line for each other file,
+        with the reason.
 
     Raises
     ------
@@ -53,12 +55,15 @@ def read_folder(
         except InputError as error:
             passed_over.append(str(error))
             continue
-        if run.valid:
-            runs.append(_named(run, path, names_of))
-        else:
+        if not run.valid:
             passed_over.append(f"{path}: {'; '.join(run.problems)}")
+        elif run.emulated:
+            passed_over.append(f"{path}: {EMULATED}")
+        else:
+            runs.append(_named(run, path, names_of))
     if not runs:
-        raise FitError(f"no valid run in {folder}: nothing to fit")
+        why = f", e.g. {passed_over[0]}" if passed_over else ""
+        raise FitError(f"no valid run in {folder}: nothing to fit{why}")
     return runs, passed_over
 
 
@@ -82,9 +87,11 @@ def told_by(
 
     Each is tried a fifth larger: one that moves no number by a sigma stays as it is.
     Of what is told, no more are fitted than there are numbers for two each, the most
-    telling first.
+    telling first. What the profile lacks begins at its default.
     """
     moved: dict[str, float] = {}
+    candidates = list(candidates)
+    start = filled_in(start, candidates)
     with Simulations([it.scenario for it in observations], jobs) as simulations:
         base = residuals(simulations.on(start), observations)
         for name in candidates:

@@ -34,7 +34,7 @@ def fit_folder(
     Raises
     ------
     FitError
-        When no file there is a valid run.
+        When no file there is a valid run, or they tell nothing.
     """
     from rich.console import Console
 
@@ -53,6 +53,8 @@ def fit_folder(
         )
     write_record(out, fit.profile)
     print_fit(fit, runs)
+    for remark in fit.remarks:
+        click.echo(remark)
     click.echo(
         f"profile written to {out}; what these runs do not tell is {profile.name}'s"
     )

@@ -64,6 +64,11 @@ class Hosts(NamedTuple):
     hardware: Hardware
     remote: RemoteTarget | None
 
+    @property
+    def other_name(self) -> str | None:
+        """Name of the destination's host without a user's; None is this one."""
+        return None if self.remote is None else self.remote.host.rpartition("@")[2]
+
     def placed(self, scenario: Scenario, link: Link | None = None) -> Scenario:
         """A scenario over another link, and as it is between these hosts."""
         link = link or scenario.link

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from migmodel.guestperf.hardware import given_of
 from migmodel.guestperf.report import (
     ProgressEntry,
     Report,
@@ -56,7 +57,8 @@ def read_measurement(
     path : Path
         The report.
     host : HostFacts
-        Where it was made; the report does not say.
+        Where it was made, the destination's host too where it was another one; the
+        report does not say.
     qemu_version : str
         QEMU on both sides; the report does not say.
 
@@ -85,6 +87,8 @@ def measurement_of(
         scenario=scenario,
         trace=trace,
         host=host,
+        destination_host=host if scenario.link.scope == "two-hosts" else None,
+        hardware=given_of(report.hardware),
         started_at=datetime.fromtimestamp(_started_s(report), UTC).isoformat(),
         valid=not problems,
         problems=problems,

@@ -23,7 +23,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hardware(Part, frozen=True, kw_only=True):
-    """The guest: vCPUs, and the memory that it rewrites [GiB]; it has 512 MiB more."""
+    """The guest: vCPUs, and the memory that it rewrites [GiB]; it has 512 MiB more.
+
+    Switches may be texts: guestperf's options for them take one, and any sets them.
+    """
 
     cpus: int = 1
     mem: float = 1
@@ -31,9 +34,9 @@ class Hardware(Part, frozen=True, kw_only=True):
     dst_mem_bind: list[str] | None = []
     src_cpu_bind: list[str] | None = []
     dst_cpu_bind: list[str] | None = []
-    prealloc_pages: bool = False
-    huge_pages: bool = False
-    locked_pages: bool = False
+    prealloc_pages: bool | str = False
+    huge_pages: bool | str = False
+    locked_pages: bool | str = False
     dirty_ring_size: int = 0
 
 

@@ -16,10 +16,15 @@ from migmodel.records import (
 )
 from migmodel.records.parameters import PARAMETERS, ParameterValue, parse_version
 from migmodel.records.policy import TECHNIQUE_CAPABILITY, Technique
+from migmodel.records.scenario import Scope
 from migmodel.units import GIB, MIB, MS_PER_S
 
 EXTRA_RAM_MIB = 512  # engine.py: -m mem * 1024 + 512
 MIN_XBZRLE_CACHE_BYTES = 4096
+# dst_host of a migration within one host. By an address guestperf takes it for another
+# one and goes over ssh, but its CPUs are the same.
+LOCALHOST = "localhost"
+_THIS_HOST = (LOCALHOST, "127.0.0.1", "::1")
 
 
 def scenario_of(
@@ -27,6 +32,7 @@ def scenario_of(
     hardware: Hardware,
     *,
     transport: str = "unix",
+    dst_host: str | None = None,
     qemu_version: str = DEFAULT_QEMU,
 ) -> Scenario:
     """Say in our words what guestperf did.
@@ -34,7 +40,8 @@ def scenario_of(
     Its guest is Linux; stress.c XORs every byte of the memory with one fixed array,
     which is our `study` touch. It acts when dirty-sync-count *reaches* N, in the
     N-th pass, where ours acts when N passes are complete: N - 1 of ours (0 and 1 are
-    the same).
+    the same). Where its destination was says whether both sides shared a host's CPUs;
+    where that is not known (None), the profile does.
 
     Raises
     ------
@@ -50,11 +57,19 @@ def scenario_of(
             dirty_ring_size=hardware.dirty_ring_size or None,
         ),
         workload=Workload(working_set_bytes=round(hardware.mem * GIB), touch="study"),
-        link=Link(transport=transport),  # type: ignore[arg-type]
+        link=Link(
+            transport=transport,  # type: ignore[arg-type]
+            scope=None if dst_host is None else scope_of(dst_host),
+        ),
         policy=policy_of(scenario, hardware, qemu_version),
         limits=Limits(max_time_s=scenario.max_time, max_iters=scenario.max_iters),
         qemu_version=qemu_version,
     )
+
+
+def scope_of(dst_host: str) -> Scope:
+    """Whether a destination on that host shares the source's."""
+    return "same-host" if dst_host in _THIS_HOST else "two-hosts"
 
 
 def policy_of(
@@ -178,5 +193,6 @@ def reported_scenario(report: Report, qemu_version: str = DEFAULT_QEMU) -> Scena
         report.scenario,
         report.hardware,
         transport=report.transport,
+        dst_host=report.dst_host,
         qemu_version=qemu_version,
     )

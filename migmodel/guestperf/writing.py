@@ -13,16 +13,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from migmodel.guestperf.hardware import with_given
 from migmodel.guestperf.reading import GIB_PAGES, OURS
 from migmodel.guestperf.report import (
-    Hardware,
     ProgressEntry,
     Ram,
     Report,
     Result,
     TimingRecord,
 )
-from migmodel.guestperf.scenarios import described
+from migmodel.guestperf.scenarios import LOCALHOST, described
 from migmodel.records import GuestSpeed, HostLoad, Measurement, Prediction, Trace
 from migmodel.units import BITS_PER_BYTE, MS_PER_S, PAGE_BYTES
 
@@ -30,13 +30,23 @@ QEMU_TID = 1
 FIRST_VCPU_TID = 2
 SAMPLE_S = 1.0  # guestperf's own interval of CPU samples
 WATCHED_S = 15.0  # and its sleep
+NAMELESS = "destination"  # the other host, where nobody named it
 _ENDED = {"completed": "completed", "cancelled": "cancelled", "never": "cancelled"}
 
 
-def report_of(record: Measurement | Prediction) -> Report:
+def report_of(
+    record: Measurement | Prediction, other_host: str | None = None
+) -> Report:
     """Make a guestperf report of a Measurement, or of a Prediction's nominal run.
 
     A Prediction has no date; its migration begins at 0.
+
+    Parameters
+    ----------
+    record : Measurement or Prediction
+        What to write.
+    other_host : str or None
+        Name of the destination's host, if that is another one; a record has none.
     """
     trace = record.trace
     started_s, binary = 0.0, "migmodel (predicted)"
@@ -45,7 +55,7 @@ def report_of(record: Measurement | Prediction) -> Report:
         binary = f"qemu-system-x86_64 {record.host.qemu_version}".strip()
     hardware, scenario = described(record.scenario)
     if isinstance(record, Measurement):
-        hardware = _as_given(hardware, record)
+        hardware = with_given(hardware, record.hardware, record.scenario.guest)
     guest = guest_lines(trace.guest, started_s)
     first_s = min([started_s - SAMPLE_S, *(it.timestamp - SAMPLE_S for it in guest)])
     qemu, vcpu = _cpu_timings(
@@ -59,6 +69,7 @@ def report_of(record: Measurement | Prediction) -> Report:
         qemu_timings=qemu,
         vcpu_timings=vcpu,
         binary=binary,
+        dst_host=(other_host or NAMELESS) if _between_hosts(record) else LOCALHOST,
         transport=record.scenario.link.transport,
         sleep=WATCHED_S,
         result=Result(success=trace.outcome.verdict == "completed"),
@@ -66,23 +77,10 @@ def report_of(record: Measurement | Prediction) -> Report:
     )
 
 
-def _as_given(hardware: Hardware, measurement: Measurement) -> Hardware:
-    """With what of the hosts each side was given."""
-
-    def texts(numbers: tuple[int, ...] | None) -> list[str]:
-        return [str(number) for number in numbers or ()]
-
-    given = measurement.hardware
-    return msgspec.structs.replace(
-        hardware,
-        src_cpu_bind=texts(given.source_cpus),
-        dst_cpu_bind=texts(given.destination_cpus),
-        src_mem_bind=texts(given.source_memory_nodes),
-        dst_mem_bind=texts(given.destination_memory_nodes),
-        prealloc_pages=given.prealloc,
-        huge_pages=measurement.scenario.guest.host_page_bytes != PAGE_BYTES,
-        locked_pages=given.locked,
-    )
+def _between_hosts(record: Measurement | Prediction) -> bool:
+    if isinstance(record, Measurement) and record.destination_host is not None:
+        return True
+    return record.scenario.link.scope == "two-hosts"
 
 
 def _no_line(started_s: float) -> TimingRecord:

@@ -4,18 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from migmodel.analysis.predict import predict
 from migmodel.analysis.profiles import load_profile
 from migmodel.analysis.runs import facts_from, read_any, read_run
 from migmodel.errors import RecordError
+from migmodel.guestperf.hardware import given_of
 from migmodel.guestperf.reading import measurement_of
+from migmodel.guestperf.report import Hardware as Block
 from migmodel.guestperf.report import parse_report, read_report, write_report
 from migmodel.guestperf.writing import report_of
 from migmodel.records import (
     Guest,
     Limits,
+    Link,
     Measurement,
     Policy,
     Prediction,
@@ -23,6 +27,7 @@ from migmodel.records import (
     Workload,
 )
 from migmodel.records.files import read_record, write_record
+from migmodel.records.hardware import Hardware
 from migmodel.units import MIB
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -152,6 +157,97 @@ def test_new_forms_are_read() -> None:
     assert run.scenario.policy.technique == "dirtylimit"
     assert run.scenario.policy.parameters["vcpu-dirty-limit"] == 20
     assert run.scenario.guest.dirty_ring_size == 4096
+
+
+def test_a_report_between_two_hosts_is_predicted_between_two_hosts() -> None:
+    profile = load_profile("tcg-2core")
+    remote = document() | {"dst_host": "server-b", "transport": "tcp"}
+    run = measurement_of(parse_report(remote), facts_from(profile))
+    here = measurement_of(
+        parse_report(document() | {"transport": "tcp"}), facts_from(profile)
+    )
+    assert (run.scenario.link.scope, here.scenario.link.scope) == (
+        "two-hosts",
+        "same-host",
+    )
+    assert run.destination_host == run.host
+    assert here.destination_host is None
+    # Whatever the profile says of the two sides, the report knows better.
+    both = [
+        [
+            predict(
+                it.scenario,
+                msgspec.structs.replace(profile, same_host=same_host),
+                draws=0,
+            ).trace.outcome
+            for it in (run, here)
+        ]
+        for same_host in (True, False)
+    ]
+    assert both[0] == both[1]
+    assert both[0][0] != both[0][1]
+
+
+def test_bindings_and_memory_are_read_and_written(tmp_path: Path) -> None:
+    given = Hardware(
+        source_cpus=(0, 1, 2, 8),
+        destination_memory_nodes=(1,),
+        prealloc=True,
+        locked=True,
+    )
+    run = msgspec.structs.replace(
+        read_record(GOLDEN / "measured-precopy.json.gz", Measurement), hardware=given
+    )
+    write_report(tmp_path / "report.json", report_of(run))
+    block = json.loads((tmp_path / "report.json").read_text())["hardware"]
+    assert block["src_cpu_bind"] == ["0", "1", "2", "8"]
+    assert block["dst_cpu_bind"] == []
+    back = read_run(tmp_path / "report.json", load_profile("tcg-2core"))
+    assert back.hardware == given
+
+
+def test_guestperfs_own_bindings_are_read() -> None:
+    block = document()["hardware"] | {
+        "src_cpu_bind": ["0-2", "2", "8"],
+        "dst_cpu_bind": ["+0-1"],
+        "src_mem_bind": None,
+        "dst_mem_bind": ["0"],
+        "locked_pages": "yes",
+        "huge_pages": "",
+    }
+    given = given_of(parse_report(document() | {"hardware": block}).hardware)
+    assert given.source_cpus == (0, 1, 2, 8)
+    assert given.destination_cpus is None, "of which set they count is not said"
+    assert given.source_memory_nodes is None
+    assert given.destination_memory_nodes == (0,)
+    assert given.locked
+    assert not given.prealloc
+    endless = Block(src_cpu_bind=["0-999999999999"])
+    assert given_of(endless).source_cpus is None
+
+
+@pytest.mark.parametrize(
+    ("link", "name", "written"),
+    [
+        (Link(), None, "localhost"),
+        (Link(), "server-b", "localhost"),
+        (Link(transport="tcp", scope="two-hosts"), "server-b", "server-b"),
+        (Link(transport="tcp", scope="two-hosts"), None, "destination"),
+    ],
+)
+def test_the_destination_is_written_as_guestperf_names_it(
+    prediction: Prediction, link: Link, name: str | None, written: str
+) -> None:
+    scenario = msgspec.structs.replace(prediction.scenario, link=link)
+    placed = msgspec.structs.replace(prediction, scenario=scenario)
+    report = report_of(placed, name)
+    assert report.dst_host == written
+    back = measurement_of(report, facts_from(load_profile("tcg-2core")))
+    assert back.scenario == scenario
+    # and without our own note of the scenario
+    foreign = msgspec.structs.replace(report, migmodel={})
+    scope = measurement_of(foreign, back.host).scenario.link.scope
+    assert scope == ("same-host" if written == "localhost" else "two-hosts")
 
 
 def test_a_run_that_was_cut_off_is_cancelled() -> None:

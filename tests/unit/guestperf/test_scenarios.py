@@ -29,6 +29,27 @@ def test_the_guest_has_512_mib_beside_what_it_rewrites() -> None:
     assert scenario.limits.max_time_s == 300
 
 
+@pytest.mark.parametrize(
+    ("dst_host", "scope"),
+    [
+        ("localhost", "same-host"),
+        ("127.0.0.1", "same-host"),
+        ("server-b", "two-hosts"),
+        (None, None),
+    ],
+)
+def test_where_the_destination_was_says_whose_cpus_it_took(
+    dst_host: str | None, scope: str | None
+) -> None:
+    scenario = scenario_of(GuestperfScenario(), TWO, transport="tcp", dst_host=dst_host)
+    assert scenario.link.scope == scope
+
+
+def test_a_unix_socket_to_another_host_is_refused() -> None:
+    with pytest.raises(InputError, match="use tcp or rdma"):
+        scenario_of(GuestperfScenario(), TWO, dst_host="server-b")
+
+
 def test_the_cache_is_a_size_that_qemu_takes() -> None:
     tried = GuestperfScenario(compression_xbzrle=True, compression_xbzrle_cache=20)
     policy = policy_of(tried, TWO)
