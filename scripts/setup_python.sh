@@ -1,7 +1,7 @@
 # The virtual environment, with the project installed editable. Sourced by ./dev.
 # shellcheck shell=bash
 
-setup_python() { install_project base .; }
+setup_python() { install_project html '.[html]'; }
 
 setup_dev_python() { install_project dev '.[dev]'; }
 

@@ -50,6 +50,8 @@ class Comparison:
         Over the runs that ended as most did.
     baselines : dict of str to BaselineResult
         Empty when the guest printed nothing before the migration.
+    traced : Trace or None
+        Of a run whose faults were traced: tells their latencies, corrected, no more.
     """
 
     prediction: Prediction
@@ -57,6 +59,7 @@ class Comparison:
     invalid: int
     quantities: dict[str, Quantity]
     baselines: dict[str, BaselineResult]
+    traced: Trace | None = None
 
     @property
     def scenario(self) -> Scenario:

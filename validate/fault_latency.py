@@ -28,15 +28,23 @@ class FaultLatency:
     ----------
     measured, predicted : tuple of float
         Faults in each bucket.
+    traced : bool
+        Measured by tracing each fault, and corrected.
     """
 
     measured: tuple[float, ...]
     predicted: tuple[float, ...]
+    traced: bool = False
 
     @property
     def faults(self) -> float:
         """Faults measured, over all runs."""
         return sum(self.measured)
+
+    @property
+    def counts(self) -> bool:
+        """Whether there are faults enough to judge a distribution by."""
+        return self.faults >= FEWEST_FAULTS
 
     @property
     def distance_buckets(self) -> float:
@@ -58,10 +66,14 @@ class FaultLatency:
 def fault_latency(comparison: Comparison) -> FaultLatency | None:
     """Both distributions of a scenario.
 
+    What QEMU reports itself goes before what was traced.
+
     Returns
     -------
     FaultLatency or None
-        None unless both sides have one and at least 1,000 faults were measured.
+        None unless both sides have one and at least 1,000 faults were measured. A
+        traced run, which was made for this figure alone, tells it from fewer, too; then
+        it does not count.
     """
     said = comparison.prediction.trace.outcome.fault_latency_histogram
     seen = [
@@ -69,10 +81,14 @@ def fault_latency(comparison: Comparison) -> FaultLatency | None:
         for trace in comparison.traces
         if (counts := trace.outcome.fault_latency_histogram) is not None
     ]
+    traced = comparison.traced is not None and not seen
+    if comparison.traced is not None and traced:
+        seen = [comparison.traced.outcome.fault_latency_histogram or []]
     measured = tuple(sum(column) for column in zip(*seen, strict=True))
-    if not said or sum(said) <= 0 or sum(measured) < FEWEST_FAULTS:
+    if not said or sum(said) <= 0 or sum(measured) <= 0:
         return None
-    return FaultLatency(measured, tuple(said))
+    latency = FaultLatency(measured, tuple(said), traced)
+    return latency if latency.counts or traced else None
 
 
 def earth_mover_buckets(first: Sequence[float], second: Sequence[float]) -> float:
@@ -105,13 +121,15 @@ def fault_latencies(
     found = {
         it.scenario.name: latency
         for it in comparisons
-        if (latency := fault_latency(it)) is not None
+        if (latency := fault_latency(it)) is not None and latency.counts
     }
     if not found:
         return
     factors = {name: it.factor for name, it in found.items()}
     distances = {name: it.distance_buckets for name, it in found.items()}
     faults = sum(it.faults for it in found.values())
+    traced = sum(it.traced for it in found.values())
+    of_them = f" ({traced} traced)" if traced else ""
     for label, values, limit in (
         ("factor between medians", factors, tolerances.fault_factor),
         ("earth-mover distance in buckets", distances, tolerances.fault_buckets),
@@ -124,5 +142,5 @@ def fault_latencies(
             "",
             "" if limit is None else f"<= {limit:g}",
             None if limit is None else values[worst] <= limit,
-            f"{scenarios(len(values))}, {faults:.0f} faults, worst {worst}",
+            f"{scenarios(len(values))}{of_them}, {faults:.0f} faults, worst {worst}",
         )

@@ -354,7 +354,8 @@ ON_NEWER = (
 )
 
 
-def _on_newer(scenario: Scenario) -> Scenario:
+def on_newer(scenario: Scenario) -> Scenario:
+    """The same migration on the newer QEMU: its twin, by name and version."""
     return msgspec.structs.replace(
         scenario, name=scenario.name + NEWER_SUFFIX, qemu_version=NEWER
     )
@@ -362,5 +363,5 @@ def _on_newer(scenario: Scenario) -> Scenario:
 
 FULL: tuple[Scenario, ...] = (
     *BASE,
-    *(_on_newer(it) for it in BASE if it.name in ON_NEWER),
+    *(on_newer(it) for it in BASE if it.name in ON_NEWER),
 )

@@ -12,21 +12,32 @@ from migmodel.records.files import write_bytes
 from migmodel.show.canvas import COLOURS, drawing
 from migmodel.show.tables import aligned
 
+from .plain_tables import PlainTable
 from .reproduction import TOTAL, Predicted, Reproduction
 
 _HEADER = ("", "measured [s]", "predicted [s]", "error", "throttle", "")
 
 
-def report_lines(found: Sequence[Reproduction]) -> Iterator[str]:
+def report_lines(
+    found: Sequence[Reproduction], plain: Sequence[PlainTable]
+) -> Iterator[str]:
     """Every table for the terminal."""
     for it in found:
         yield from _lines(it)
         yield ""
+    for table in plain:
+        yield from table.lines()
+        yield ""
 
 
-def write_all(found: Sequence[Reproduction], out: Path, *, bundled: bool) -> None:
-    """Write ``published.md``, and for each table ``<name>.csv`` and ``<name>.png``."""
-    text = "\n".join(_markdown(found, bundled)) + "\n"
+def write_all(
+    found: Sequence[Reproduction], plain: Sequence[PlainTable], out: Path
+) -> None:
+    """Write ``published.md``, and ``<name>.csv`` and ``<name>.png`` of each table.
+
+    Plain tables are in ``published.md`` alone.
+    """
+    text = "\n".join(_markdown(found, plain)) + "\n"
     write_bytes(out / "published.md", text.encode())
     for it in found:
         write_bytes(out / f"{it.table.name}.csv", _csv(it).encode())
@@ -143,7 +154,9 @@ def _csv(it: Reproduction) -> str:
     return text.getvalue()
 
 
-def _markdown(found: Sequence[Reproduction], bundled: bool) -> Iterator[str]:
+def _markdown(
+    found: Sequence[Reproduction], plain: Sequence[PlainTable]
+) -> Iterator[str]:
     yield "# Published measurements, predicted"
     yield ""
     yield (
@@ -185,86 +198,8 @@ def _markdown(found: Sequence[Reproduction], bundled: bool) -> Iterator[str]:
         for reason, names in _refused(it).items():
             yield ""
             yield f"Not modelled: {'; '.join(names)}: {reason}."
-    if bundled:
-        yield from _preempt()
-        yield from _gudkov()
-
-
-def _preempt() -> Iterator[str]:
-    from migmodel.analysis.profiles import load_profile
-
-    from .preempt import ASSUMED, BUFFER_BYTES, preempt_cases
-
-    yield ""
-    yield "## Post-copy preempt, 2022"
-    yield ""
-    yield (
-        "Source: Peter Xu, qemu-devel, 19 Jan 2022, RFC 20220119080929.39485 "
-        "(`validate/published/postcopy_preempt_2022.json`): 20 GiB, 10 Gbit/s, "
-        "latencies of the kernel's userfault handler. Nothing is fitted."
-    )
-    yield ""
-    yield (
-        "One thread of mig_mon touches 18 GiB at random: each fault waits for all that "
-        "is queued before it; with preempt the one sending thread is now and then "
-        "caught in a write of the bulk. The 16 threads are `stress -m 16 --vm-bytes "
-        "1073741824 --vm-keep`, which go through their memory in order of address, so "
-        "they are predicted as a sweep: each call brings a run of some 100 pages "
-        "before the next thread's, and waits for the whole queue. With preempt, where "
-        "QEMU up to 7.2 has one thread that sends both, the page itself comes at once "
-        "and the run behind it is queued; the measured waits for these are 4 to 8 ms, "
-        "shorter than a queue of what the sockets hold without preempt."
-    )
-    yield ""
-    yield (
-        f"A connection holds {BUFFER_BYTES >> 20} MiB: 4 MiB to send and half of 6 MiB "
-        "to receive, tcp(7)."
-    )
-    for name, assumed in ASSUMED.items():
-        yield ""
-        yield f"`{name}` = {assumed.value:g}: {assumed.source}."
-    yield ""
-    yield "| | measured mean [us] | predicted [us] | factor | distance [log2 buckets] |"
-    yield "|---|---|---|---|---|"
-    for case in preempt_cases(load_profile("kvm-generic")):
-        yield (
-            f"| {case.name} | {case.measured_us:.0f} | {case.predicted_us:.0f} | "
-            f"{case.factor:.2f} | {case.distance_buckets:.2f} |"
-        )
-
-
-def _gudkov() -> Iterator[str]:
-    from migmodel.analysis.profiles import load_profile
-
-    from .gudkov import gudkov_cells
-
-    cells = gudkov_cells(load_profile())
-    same = sum(cell.printed == cell.baseline for cell in cells)
-    yield ""
-    yield "## Gudkov's table, 2023"
-    yield ""
-    yield (
-        f"predict_migration.py's 8 x 6 table: the baseline gives {same} of "
-        f"{len(cells)} cells exactly as printed. Beside each, the model's answer for a "
-        "guest that writes at random places as many pages as the sample has over the "
-        "allowed downtime (kvm-generic, a link of that speed). The sample's guest "
-        "writes some places more often than others, so near the frontier the two need "
-        "not agree; at 25 and 40 Gbit/s one stream of kvm-generic is slower than the "
-        "link."
-    )
-    yield ""
-    limits = list(dict.fromkeys(cell.downtime_ms for cell in cells))
-    names = ["unlimited" if it is None else f"{it} ms" for it in limits]
-    yield "| | " + " | ".join(names) + " |"
-    yield "|" + "---|" * (len(limits) + 1)
-    for bandwidth in dict.fromkeys(cell.bandwidth for cell in cells):
-        row = [cell for cell in cells if cell.bandwidth == bandwidth]
-        shown = [
-            f"{cell.baseline or 'never'}"
-            + ("" if cell.downtime_ms is None else f" ({cell.model or 'never'})")
-            for cell in row
-        ]
-        yield f"| {bandwidth} | " + " | ".join(shown) + " |"
+    for table in plain:
+        yield from table.markdown()
 
 
 def _draw(it: Reproduction, path: Path) -> None:

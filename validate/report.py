@@ -8,12 +8,12 @@ from pathlib import Path
 
 from migmodel.records.files import write_bytes
 from migmodel.show.tables import aligned
-from migmodel.units import MS_PER_S
+from migmodel.units import MS_PER_S, US_PER_S
 
 from .baselines import BASELINES
 from .compare import CPU_TOTAL, TOTAL_TIME, Comparison
 from .crossover import sides
-from .fault_latency import fault_latency
+from .fault_latency import FEWEST_FAULTS, FaultLatency, fault_latency
 from .headline import Headline
 from .quantity import Quantity
 from .validation import Validation
@@ -103,7 +103,6 @@ DETAIL_HEADER = (
 def _detail_rows(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, ...]]:
     for it in comparisons:
         latency, bound = fault_latency(it), sides(it)
-        medians_us = [] if latency is None else [1e6 * one for one in latency.medians_s]
         yield (
             it.scenario.name,
             it.scenario.policy.technique,
@@ -111,10 +110,19 @@ def _detail_rows(comparisons: Iterable[Comparison]) -> Iterator[tuple[str, ...]]
             _pair(it, "bytes_sent", 1e-6),
             _pair(it, CPU_TOTAL, digits=2),
             _pair(it, "postcopy_blocktime_s", MS_PER_S),
-            " / ".join(f"{one:.0f}" for one in medians_us) or "-",
+            "-" if latency is None else _medians(latency),
             "-" if latency is None else f"{latency.distance_buckets:.2f}",
             "-" if bound is None else f"{bound[0] or 'between'} / {bound[1]}",
         )
+
+
+def _medians(latency: FaultLatency) -> str:
+    """Measured / predicted [us], marked where it was traced or is from few faults."""
+    pair = " / ".join(f"{US_PER_S * one:.0f}" for one in latency.medians_s)
+    marks = ["traced"] * latency.traced
+    if not latency.counts:
+        marks.append(f"{latency.faults:.0f} faults")
+    return pair + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -206,6 +214,13 @@ def _markdown(validation: Validation) -> Iterator[str]:
     yield ""
     yield "Measured / predicted, fault latency as medians; the distance between their"
     yield "distributions is in octaves (buckets)."
+    found = [fault_latency(it) for it in validation.comparisons]
+    if any(latency is not None and latency.traced for latency in found):
+        yield (
+            "Traced: where QEMU reports none, of one run of its own whose faults were "
+            "logged, corrected by what tracing adds on a QEMU that reports them; of "
+            f"fewer than {FEWEST_FAULTS:,} faults it counts in no headline."
+        )
     yield ""
     yield from _markdown_table(DETAIL_HEADER, _detail_rows(validation.comparisons))
     yield ""

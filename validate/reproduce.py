@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from migmodel.cli.output_files import writable_folder
 from migmodel.errors import InputError
-
-if TYPE_CHECKING:
-    from .tables import Table
 
 DRAWS = 40
 
@@ -49,16 +45,20 @@ def published(
     """
     target = None if out is None else writable_folder("--out", Path(out))
 
+    from .plain_tables import PLAIN, plain_table
     from .published_report import report_lines, write_all
     from .reproduction import reproduce_table
     from .tables import load_tables
 
-    tables = _chosen(list(load_tables(folder)), only)
+    described = {table.name: table for table in load_tables(folder)}
+    names = _chosen([*described, *(PLAIN if folder is None else ())], only)
+    tables = [described[name] for name in names if name in described]
     found = [reproduce_table(table, draws=draws) for table in tables]
-    for line in report_lines(found):
+    plain = [plain_table(name) for name in names if name not in described]
+    for line in report_lines(found, plain):
         click.echo(line)
     if target is not None:
-        write_all(found, target, bundled=folder is None and only is None)
+        write_all(found, plain, target)
         click.echo(f"tables and figures are in {target}")
 
 
@@ -72,6 +72,10 @@ def study(folder: str | None) -> None:
     not reproduced is a result: the exit status is 0.
     """
     target = None if folder is None else writable_folder("--html", Path(folder))
+    if target is not None:
+        from migmodel.show.interactive import check_plotly
+
+        check_plotly()
 
     from .study.cells import run_cells, study_profile
     from .study.findings import findings
@@ -92,14 +96,13 @@ def study(folder: str | None) -> None:
         click.echo(f"pages are in {target}, begin with {INDEX}")
 
 
-def _chosen(tables: list[Table], only: str | None) -> list[Table]:
+def _chosen(known: list[str], only: str | None) -> list[str]:
     if only is None:
-        return tables
+        return known
     wanted = [name.strip() for name in only.split(",")]
-    known = {table.name: table for table in tables}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise InputError(
             f"--only: no table {', '.join(unknown)}; there are {', '.join(known)}"
         )
-    return [known[name] for name in wanted]
+    return wanted

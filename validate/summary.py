@@ -96,15 +96,17 @@ def summary_rows(comparison: Comparison) -> Iterator[Row]:
 
 
 def _fault_rows(comparison: Comparison, common: Row) -> Iterator[Row]:
-    """The median and the distance of all runs' fault latencies together."""
+    """Median and distance of all runs' fault latencies together, or of the traced."""
     latency = fault_latency(comparison)
-    if latency is None:
+    if latency is None or not latency.counts:
         return
     measured, predicted = latency.medians_s
+    prefix = "traced_" if latency.traced else ""
+    runs = 1 if latency.traced else len(comparison.traces)
     yield {
         **common,
-        "quantity": "fault_latency_median_s",
-        "runs": len(comparison.traces),
+        "quantity": f"{prefix}fault_latency_median_s",
+        "runs": runs,
         "measured_median": measured,
         "predicted_nominal": predicted,
         "error": predicted - measured,
@@ -112,8 +114,8 @@ def _fault_rows(comparison: Comparison, common: Row) -> Iterator[Row]:
     }
     yield {
         **common,
-        "quantity": "fault_latency_distance_buckets",
-        "runs": len(comparison.traces),
+        "quantity": f"{prefix}fault_latency_distance_buckets",
+        "runs": runs,
         "error": latency.distance_buckets,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +25,7 @@ from .honesty import honesty
 from .skips import read_skips, skip_notes
 from .suites import SUITES, VERSIONED
 from .tolerances import FULL, SMOKE_FACTOR, STANDARD
+from .traced_faults import TracedFaults, traced_faults
 
 BUSY_SHARE = 0.25  # of all CPUs, before a run began
 
@@ -95,12 +96,15 @@ def validate_runs(
         )
     # Within a scenario all must be the same; `compare` sees to that.
     check_same_host(every, SAME_HOST if suite in VERSIONED else SAME_FACTS)
+    traced = _traced(scenarios, runs, out)
     compared = {
-        name: compare(group, predictor, profile) for name, group in runs.items()
+        name: _compare(group, predictor, profile, traced.get(name))
+        for name, group in runs.items()
     }
     comparisons = [it for it in compared.values() if it is not None]
     useless = [name for name, it in compared.items() if it is None]
     notes = _notes(every, profile)
+    notes += [f"fault latency of {name}: {it.note}" for name, it in traced.items()]
     skips = read_skips(out)
     absent = [it.name for it in scenarios if it.name not in runs]
     notes += skip_notes(skips, absent)
@@ -131,6 +135,32 @@ def validate_runs(
         honesty=honesty(comparisons),
         notes=notes,
     )
+
+
+def _traced(
+    scenarios: Sequence[Scenario], runs: Mapping[str, list[Measurement]], out: Path
+) -> dict[str, TracedFaults]:
+    """What was traced of scenarios that were run, and on the same host."""
+    found = {}
+    for scenario in scenarios:
+        group = runs.get(scenario.name)
+        traced = group and traced_faults(scenario, out)
+        if group and traced:
+            check_same_host([group[0], *traced.hosts], SAME_HOST)
+            found[scenario.name] = traced
+    return found
+
+
+def _compare(
+    group: Sequence[Measurement],
+    predictor: Predictor,
+    profile: HostProfile,
+    traced: TracedFaults | None,
+) -> Comparison | None:
+    comparison = compare(group, predictor, profile)
+    if comparison is None or traced is None:
+        return comparison
+    return replace(comparison, traced=traced.trace)
 
 
 def _usable(useless: Sequence[str]) -> Headline:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
+from migmodel.cli.link_option import split_links
 from migmodel.cli.policy_options import OWNERS
 from migmodel.cli.scenario_options import Described, scenario_from
 from migmodel.errors import InputError
@@ -83,20 +84,24 @@ def _values(options: dict[str, Any]) -> dict[str, list[str]]:
         if isinstance(text, tuple) and name not in ("set", "cap"):
             raise InputError(f"--{name} is given twice: give a comma list")
         if name not in ("set", "cap") and text is not None:
-            values[name] = _split("--" + name.replace("_", "-"), text)
+            split = split_links if name == "link" else _split
+            values[name] = _distinct("--" + name.replace("_", "-"), text, split(text))
     for prefix in (_SET, _CAP):
         for setting in options.get(prefix.strip()) or ():
             name, equals, text = setting.partition("=")
             typed = flag(prefix)
             if prefix + name in values:
                 raise InputError(f"{typed}: {name} is given twice")
-            texts = _split(typed, text) if text else [""]
+            texts = _distinct(typed, text, _split(text)) if text else [""]
             values[prefix + name] = [name + equals + value for value in texts]
     return values
 
 
-def _split(flag: str, text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _distinct(flag: str, text: str, parts: list[str]) -> list[str]:
     if not all(parts):
         raise InputError(f"{flag}: an empty value in '{text}'")
     return list(dict.fromkeys(parts))

@@ -68,6 +68,39 @@ def link_of(text: str) -> Link:
     )
 
 
+def split_links(text: str) -> list[str]:
+    """Split a comma list of links.
+
+    A word goes on with the ``netns:`` link before it where that has not said as much
+    yet: ``netns:1g,rtt=2ms,netns:10g,1g`` are three links.
+    """
+    links: list[str] = []
+    for word in (part.strip() for part in text.split(",")):
+        if links and _goes_on(links[-1], word):
+            links[-1] += f",{word}"
+        else:
+            links.append(word)
+    return links
+
+
+def _goes_on(link: str, word: str) -> bool:
+    name, _, settings = link.partition(":")
+    if name != NAMESPACES or not settings:
+        return False
+    delays = [said.startswith("rtt=") for said in settings.split(",")]
+    if word.startswith("rtt="):
+        return not any(delays)
+    return all(delays) and _is_rate(word)
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        parse_bandwidth(text)
+    except InputError:
+        return False
+    return True
+
+
 def _rate(text: str) -> float | None:
     try:
         return parse_bandwidth(text) or None

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from migmodel.cli.batch import Batched, batch_option, batched
 from migmodel.cli.host_options import host_options, hosts_from
 from migmodel.cli.output_files import writable_folder
 from migmodel.cli.scenario_options import scenario_from, scenario_options
 from migmodel.errors import InputError, JobError
+from migmodel.records.files import read_record
 from migmodel.records.scenario import GuestKind
 from migmodel.units import (
     format_bandwidth,
@@ -136,7 +138,7 @@ def measure(
         )
         for kind in kinds
     }
-    asked = None if options.get("scenario") else options.get("qemu_version")
+    asked = _asked(options.get("scenario"), options.get("qemu_version"), qemu)
     useless: list[Measurement] = []
     count = 0
     for it in listed:
@@ -157,7 +159,7 @@ def measure(
         count += len(done)
         useless += [run for run in done if not run.valid]
         if reports is not None:
-            _write_reports(done, reports / it.comparison)
+            _write_reports(done, reports / it.comparison, hosts.other_name)
     if useless:
         raise JobError(
             f"{len(useless)} of {count} runs failed or cannot be used: "
@@ -165,16 +167,38 @@ def measure(
         )
 
 
+class _Named(msgspec.Struct):
+    """What a scenario file says of QEMU, told from what it leaves to the default."""
+
+    qemu_version: str | None = None
+
+
+def _asked(file: str | None, version: str | None, qemu: str | None) -> str | None:
+    """Who asks for which QEMU, for an error message; None when any will do.
+
+    A file is as good on the QEMU that `--qemu` names: the record says which ran.
+    """
+    if file is None:
+        return None if version is None else f"--qemu-version {version}"
+    named = read_record(Path(file), _Named).qemu_version
+    if named is None or qemu is not None:
+        return None
+    return f"{file} asks for QEMU {named}"
+
+
 def _check(scenario: Scenario, settings: DriverOptions, asked: str | None) -> None:
     from migmodel.qemu import driver
-    from migmodel.qemu.binary import how_to_get
+    from migmodel.qemu.binary import find_qemu, how_to_get
 
-    found, _ = driver.check(scenario, settings)
-    if asked is not None and scenario.version != found.version:
-        raise InputError(
-            f"--qemu-version {asked}, but {found.path} is QEMU {found.release}: "
-            + how_to_get(scenario.version)
-        )
+    if asked is not None:
+        # First of all: what another QEMU lacks is no fault of the scenario.
+        found = find_qemu(settings.qemu, scenario.version)
+        if scenario.version != found.version:
+            raise InputError(
+                f"{asked}, but {found.path} is QEMU {found.release}: "
+                + how_to_get(scenario.version)
+            )
+    driver.check(scenario, settings)
 
 
 def _series(
@@ -203,7 +227,9 @@ def _series(
     return done
 
 
-def _write_reports(runs: list[Measurement], folder: Path) -> None:
+def _write_reports(
+    runs: list[Measurement], folder: Path, other_host: str | None
+) -> None:
     """As guestperf-batch names them; repeats beyond the first have their number."""
     from migmodel.guestperf.report import write_report
     from migmodel.guestperf.writing import report_of
@@ -211,7 +237,8 @@ def _write_reports(runs: list[Measurement], folder: Path) -> None:
     for run in runs:
         name = run.scenario.name or run.scenario.policy.technique
         number = f"-r{run.repeat}" if run.repeat else ""
-        write_report(folder / f"{name}{number}.json", report_of(run))
+        report = report_of(run, other_host)
+        write_report(folder / f"{name}{number}.json", report)
 
 
 def _guest_image(kind: GuestKind, kernel: str | None) -> GuestImage:

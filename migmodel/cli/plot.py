@@ -50,6 +50,10 @@ def plot(
         outputs.append(Path(figure))
     for path in outputs:
         check_writable(path)
+    if page is not None:
+        from migmodel.show.interactive import check_plotly
+
+        check_plotly()
 
     from migmodel.analysis.profiles import load_profile
     from migmodel.analysis.runs import read_any

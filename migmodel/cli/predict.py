@@ -76,6 +76,11 @@ def predict(
     if batch is not None:
         if plot is not None:
             raise InputError("--batch predicts many: leave out --plot")
+        if shared_link is not None:
+            raise InputError(
+                "--batch predicts one migration after the other: leave out "
+                "--shared-link, which takes --scenario files"
+            )
         _predict_batch(batch, options, profile_name, draws, seed, as_json, folder)
         return
     figure = None if plot is None else Path(plot)

@@ -104,6 +104,17 @@ def interactive(
     return figure
 
 
+def check_plotly() -> None:
+    """Find out, before anything is computed for a page, whether it can be written.
+
+    Raises
+    ------
+    JobError
+        When plotly is not installed.
+    """
+    _plotly()
+
+
 def _dash(detail: str, details: Sequence[str]) -> str:
     """Dashes as the panel's own name says, else one after the other."""
     if detail in LOAD_STYLES:

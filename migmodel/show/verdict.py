@@ -45,6 +45,7 @@ class Row(NamedTuple):
     write: Callable[[float], str]
 
 
+_BLOCKTIME = "postcopy_blocktime_s"
 ROWS: tuple[Row, ...] = (
     Row("total time", "total_time_s", format_duration),
     Row("downtime, stop to resume", "downtime_stop_resume_s", format_duration),
@@ -54,6 +55,10 @@ ROWS: tuple[Row, ...] = (
     Row("passes over RAM", "passes", _count),
     Row("peak throttle", "peak_throttle_percent", _percent),
     Row("post-copy page requests", "postcopy_requests", _count),
+    Row("  fault latency, median", "fault_latency_p50_s", format_duration),
+    Row("  90th percentile", "fault_latency_p90_s", format_duration),
+    Row("  99th percentile", "fault_latency_p99_s", format_duration),
+    Row("  blocktime, all vCPUs", _BLOCKTIME, format_duration),
     Row("guest before", "guest_before_ms_per_gib", _speed),
     Row("  while migrating, mean", "guest_precopy_ms_per_gib", _speed),
     Row("  in post-copy, mean", "guest_postcopy_ms_per_gib", _speed),
@@ -70,6 +75,7 @@ _COMPARED = (
     "guest_postcopy_ms_per_gib",
     "guest_worst_ms_per_gib",
 )
+_LISTED_VCPUS = 4  # each by itself; of more, the least and the most
 
 
 def verdict_text(
@@ -203,18 +209,39 @@ def _table(prediction: Prediction) -> list[str]:
         if row.quantity in _COMPARED and before:
             note = f"{middle / before:.3g} x before"
         cells.append((row.label, row.write(middle), _range(interval, row.write), note))
+        if row.quantity == _BLOCKTIME:
+            cells += _by_vcpu(prediction)
     return aligned(cells)
+
+
+def _by_vcpu(prediction: Prediction) -> list[tuple[str, str, str, str]]:
+    """How long each vCPU stood still for itself: in the nominal run, undrawn."""
+    each_s = prediction.trace.outcome.postcopy_vcpu_blocktime_s or []
+    if len(each_s) < 2:
+        return []
+    if len(each_s) > _LISTED_VCPUS:
+        each_s = [min(each_s), max(each_s)]
+        joint = " to "
+    else:
+        joint = ", "
+    note = "nominal run" if prediction.draws else ""
+    texts = [format_duration(seconds) for seconds in each_s]
+    return [("  blocktime by vCPU", _joined(texts, joint), "", note)]
 
 
 def _range(interval: Interval, write: Callable[[float], str]) -> str:
     if interval.low is None or interval.high is None:
         return ""
     low, high = write(interval.low), write(interval.high)
-    if low == high:
-        return ""
-    low_number, _, low_unit = low.partition(" ")
-    unit = high.partition(" ")[2]
-    return f"{low_number if low_unit == unit else low} to {high}"
+    return "" if low == high else _joined([low, high], " to ")
+
+
+def _joined(texts: Sequence[str], joint: str) -> str:
+    """Numbers with their units; a unit that all have comes once, at the end."""
+    units = {text.partition(" ")[2] for text in texts}
+    if len(units) > 1:
+        return joint.join(texts)
+    return joint.join([*(text.partition(" ")[0] for text in texts[:-1]), texts[-1]])
 
 
 def _paragraph(title: str, texts: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,22 @@ deb [signed-by=/keys/debian.gpg] http://mirror.example/debian bookworm main cont
 deb-src http://mirror.example/debian bookworm main
 deb http://elsewhere.example/debian bookworm main
 """
+
+
+def test_a_users_set_up_can_write_pages() -> None:
+    """What `migmodel` itself offers, `--html` among it, works without more."""
+    told = 'install_project() { echo "$2"; }; setup_python; setup_dev_python'
+    done = subprocess.run(
+        ["bash", "-c", f'. "{SCRIPTS}/setup_python.sh"; {told}'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    extras = tomllib.loads((SCRIPTS.parent / "pyproject.toml").read_text())
+    extras = extras["project"]["optional-dependencies"]
+    for wanted in done.stdout.split():
+        extra = wanted.removeprefix(".[").removesuffix("]")
+        assert any(it.startswith("plotly") for it in extras[extra])
 
 
 def _entries(text: str, kind: str) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,21 @@ def test_plot_refuses_what_it_cannot_write(
     assert reason in capsys.readouterr().err
 
 
+def test_a_page_without_plotly_is_refused_before_anything_is_drawn(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    picture, page = tmp_path / "a.png", tmp_path / "a.html"
+    status = run(["plot", REPORT, "-o", str(picture), "--html", str(page)])
+    assert status == 1
+    error = capsys.readouterr().err
+    assert "pip install 'migmodel[html]'" in error
+    assert error.count("\n") == 1
+    assert not picture.exists()
+
+
 def test_the_batch_list_is_predicted_by_name(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -87,6 +103,7 @@ def test_the_batch_list_is_predicted_by_name(
         (["--batch", "*", "--bw", "1g"], "--bw"),
         (["--batch", "*", "--mem", "512m"], "leaves 512 MiB"),
         (["--batch", "*", "--plot", "a.png"], "leave out --plot"),
+        (["--batch", "*", "--shared-link", "1g"], "leave out --shared-link"),
     ],
 )
 def test_batch_refuses_what_contradicts_the_list(

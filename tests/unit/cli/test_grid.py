@@ -66,6 +66,15 @@ def test_after_is_refused_where_no_policy_can_act() -> None:
         grid_from(mem="4,8", policy="precopy", after="1")
 
 
+def test_a_link_keeps_its_own_comma() -> None:
+    links = "1g,netns:1gbit,rtt=2ms,netns:10gbit,rtt=5ms"
+    grid = grid_from(mem="4", link=links)
+    assert grid.axes == {"link": ["1g", "netns:1gbit,rtt=2ms", "netns:10gbit,rtt=5ms"]}
+    found = [(s.link.bandwidth_bytes_per_s, s.link.rtt_s) for s in grid.scenarios]
+    assert found == [(125e6, 0.0), (125e6, 0.002), (1.25e9, 0.005)]
+    assert grid_from(mem="4", link="netns:1gbit,rtt=2ms").axes == {}
+
+
 def test_a_value_given_twice_counts_once() -> None:
     assert len(grid_from(mem="4,4, 8").scenarios) == 2
 
@@ -81,6 +90,8 @@ def test_assumptions_are_those_of_all_points_each_once() -> None:
     [
         ({"mem": "4,-8"}, "--mem: not a size: '-8'"),
         ({"mem": "4,,8"}, "--mem: an empty value in '4,,8'"),
+        ({"mem": "4", "link": "netns:1g,,rtt=2"}, "--link: an empty value in"),
+        ({"mem": "4", "link": "1g,rtt=2ms"}, "(at --link rtt=2ms)"),
         ({"mem": "4,8", "ws": "6"}, "(at --mem 4)"),
         ({"mem": "4", "policy": "precopy,foo"}, "(at --policy foo)"),
         ({"mem": "4", "set": ["downtime-limit="]}, "write name=value"),

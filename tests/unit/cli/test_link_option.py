@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migmodel.cli.link_option import parse_link
+from migmodel.cli.link_option import parse_link, split_links
 from migmodel.cli.scenario_options import scenario_from
 from migmodel.errors import InputError
 from migmodel.records import Link
@@ -47,6 +47,24 @@ def test_a_link_is_what_its_text_says(text: str, link: Link) -> None:
 def test_what_says_nothing_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="netns:1gbit,rtt=2ms"):
         parse_link(text)
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        ["1g", "10g"],
+        ["netns:1g,rtt=2ms"],
+        ["netns:rtt=2ms,1g"],
+        ["netns:1g", "10g"],
+        ["netns:rtt=2ms", "unix", "1g"],
+        ["netns:1g,rtt=1ms", "rtt=2ms"],
+        ["tcp", "netns:1g,rtt=2ms", "netns:rtt=1ms,10g", "40g"],
+        ["1g", "rtt=2ms"],
+    ],
+)
+def test_a_list_is_split_where_another_link_begins(links: list[str]) -> None:
+    assert split_links(",".join(links)) == links
+    assert split_links(" , ".join(links)) == links
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from migmodel.analysis.suggestions import Suggestion
-from migmodel.records import HostProfile, Prediction, Round, Scenario
+from migmodel.records import HostProfile, Prediction, Round, Scenario, Trace
 from migmodel.show.verdict import describe, profile_text, verdict_text
 from migmodel.units import GIB
 
@@ -79,6 +79,54 @@ def test_quantities_have_units_and_intervals(
     ):
         assert line in lines
     assert not any(line.startswith("post-copy page requests") for line in lines)
+
+
+def test_post_copy_tells_how_faults_waited(
+    make_prediction: MakePrediction, profile: HostProfile
+) -> None:
+    prediction = make_prediction(
+        draws=64,
+        fault_latency_p50_s=(0.0019, 0.002, 0.0022),
+        fault_latency_p90_s=0.05,
+        fault_latency_p99_s=0.1,
+        postcopy_blocktime_s=(1.5, 1.6, 1.7),
+    )
+    lines = [flat(line) for line in verdict_text(prediction, profile, []).splitlines()]
+    for line in (
+        "fault latency, median 2 ms 1.9 to 2.2 ms",
+        "90th percentile 50 ms",
+        "99th percentile 100 ms",
+        "blocktime, all vCPUs 1.6 s 1.5 to 1.7 s",
+    ):
+        assert line in lines
+    precopy = verdict_text(make_prediction(total_time_s=60.0), profile, [])
+    assert not any(word in precopy for word in ("fault", "percentile", "blocktime"))
+
+
+@pytest.mark.parametrize(
+    ("each_s", "draws", "words"),
+    [
+        ([1.5], 0, None),
+        ([1.5, 1.75], 0, "1.5, 1.75 s"),
+        ([0.9, 1.5, 0.0], 64, "900 ms, 1.5 s, 0 ms nominal run"),
+        ([1.5, 1.75, 1.25, 1.5, 1.5], 0, "1.25 to 1.75 s"),
+    ],
+)
+def test_several_vcpus_have_a_blocktime_each(
+    each_s: list[float],
+    draws: int,
+    words: str | None,
+    make_prediction: MakePrediction,
+    make_trace: Callable[..., Trace],
+    profile: HostProfile,
+) -> None:
+    prediction = msgspec.structs.replace(
+        make_prediction(draws=draws, postcopy_blocktime_s=0.5),
+        trace=make_trace(postcopy_vcpu_blocktime_s=each_s),
+    )
+    lines = [flat(line) for line in verdict_text(prediction, profile, []).splitlines()]
+    found = [line for line in lines if line.startswith("blocktime by vCPU")]
+    assert found == ([] if words is None else [f"blocktime by vCPU {words}"])
 
 
 def test_a_nominal_run_claims_no_interval(

@@ -153,6 +153,7 @@ def make_comparison() -> MakeComparison:
         capabilities: dict[str, bool] | None = None,
         qemu: str = "10.0",
         faults: tuple[list[float] | None, list[float] | None] = (None, None),
+        traced: list[float] | None = None,
         rounds: tuple[list[Round], list[Round]] = ([], []),
         **quantities: tuple[tuple[float, ...], float, float, float],
     ) -> Comparison:
@@ -215,6 +216,12 @@ def make_comparison() -> MakeComparison:
             invalid=0,
             quantities=found,
             baselines=baselines or {},
+            traced=None
+            if traced is None
+            else Trace(
+                outcome=Outcome(verdict="completed", fault_latency_histogram=traced),
+                phases=Phases(end_s=1.0),
+            ),
         )
 
     return make

@@ -117,6 +117,7 @@ def test_a_wrong_prediction_is_status_one(
         (["--only", "nothing"], "no scenario 'nothing' in the suite smoke; it has"),
         (["--compare-only", "--repeat", "2"], "leave out --repeat"),
         (["--compare-only", "--accel", "tcg"], "leave out --repeat"),
+        (["--compare-only", "--kernel", __file__], "leave out --repeat"),
         (["--compare-only"], "holds no runs of these scenarios"),
         (["--suite", "other"], "--suite"),
     ],
@@ -137,7 +138,8 @@ def test_bad_input_is_one_line_and_status_two(
 def test_a_guest_that_cannot_be_built_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(images, "BUILD", ("sh", "-c", "echo no compiler >&2; exit 1"))
+    said = "echo migmodel: no compiler >&2; exit 1"
+    monkeypatch.setattr(images, "BUILD", ("sh", "-c", said))
     with pytest.raises(JobError, match="cannot build the bare guest: no compiler"):
         images.build_image("bare")
 
@@ -148,3 +150,11 @@ def test_a_built_guest_is_taken_from_the_commands_output(
     monkeypatch.setattr(images, "BUILD", ("sh", "-c", "echo a; echo b"))
     image = images.build_image("linux")
     assert (image.image, image.kernel) == (Path("a"), Path("b"))
+
+
+def test_a_kernel_of_ones_own_is_handed_to_the_builder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "BUILD", ("sh", "-c", 'echo a; echo "$2=$3"', "sh"))
+    image = images.build_image("linux", Path("b"))
+    assert image.kernel == Path("--kernel=b")

@@ -10,6 +10,7 @@ from migmodel.validate.fault_latency import (
     fault_latency,
     median_s,
 )
+from migmodel.validate.summary import summary_rows
 from migmodel.validate.tolerances import FULL, STANDARD
 
 from .conftest import MakeComparison
@@ -63,6 +64,48 @@ def test_without_a_distribution_on_both_sides_nothing_is_compared(
     one = make_comparison(technique="postcopy", faults=faults)
     assert fault_latency(one) is None
     assert list(fault_latencies([one], FULL)) == []
+
+
+def test_what_was_traced_stands_in_for_what_is_not_reported(
+    make_comparison: MakeComparison,
+) -> None:
+    said = counts(b8=1)
+    one = fault_latency(make_comparison(faults=(None, said), traced=counts(b9=1000)))
+    assert one is not None
+    assert (one.traced, one.counts, one.faults) == (True, True, 1000)
+    assert one.factor == pytest.approx(2)
+    reported = make_comparison(faults=(counts(b8=334), said), traced=counts(b9=5000))
+    both = fault_latency(reported)
+    assert both is not None
+    assert (both.traced, both.faults, both.distance_buckets) == (False, 1002, 0)
+
+
+def test_few_traced_faults_are_told_and_do_not_count(
+    make_comparison: MakeComparison,
+) -> None:
+    few = make_comparison("few", faults=(None, counts(b8=1)), traced=counts(b12=999))
+    latency = fault_latency(few)
+    assert latency is not None
+    assert (latency.counts, latency.distance_buckets) == (False, 4)
+    enough = make_comparison(
+        "enough", faults=(None, counts(b8=1)), traced=counts(b9=1000)
+    )
+    assert list(fault_latencies([few], FULL)) == []
+    factor, distance = fault_latencies([few, enough], FULL)
+    assert factor.value == pytest.approx(2)
+    assert distance.value == pytest.approx(1)
+    assert "1 scenario (1 traced), 1000 faults, worst enough" in factor.detail
+    assert not [row for row in summary_rows(few) if "fault" in str(row["quantity"])]
+    rows = [row for row in summary_rows(enough) if "fault" in str(row["quantity"])]
+    assert [(row["quantity"], row["runs"]) for row in rows] == [
+        ("traced_fault_latency_median_s", 1),
+        ("traced_fault_latency_distance_buckets", 1),
+    ]
+
+
+def test_nothing_traced_is_nothing(make_comparison: MakeComparison) -> None:
+    one = make_comparison(faults=(None, counts(b8=1)), traced=counts())
+    assert fault_latency(one) is None
 
 
 def test_the_worst_scenario_decides(make_comparison: MakeComparison) -> None:

@@ -14,6 +14,7 @@ from migmodel.cli.main import run
 from migmodel.errors import RecordError
 from migmodel.sim.simulate import draw_host, simulate
 from migmodel.validate.gudkov import gudkov_cells
+from migmodel.validate.plain_tables import PLAIN
 from migmodel.validate.preempt import preempt_cases
 from migmodel.validate.reproduction import Reproduction, reproduce_table
 from migmodel.validate.tables import Table, load_tables, read_table
@@ -114,6 +115,36 @@ def test_random_faults_with_and_without_preempt() -> None:
     assert all(case.distance_buckets < 1 for case in alone)
     assert all(case.distance_buckets < 1.5 for case in cases)
     assert all(sum(case.measured) > 1000 for case in known)
+
+
+def test_tables_without_a_description_are_shown_and_chosen_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ["--only", "gudkov_vector,postcopy_preempt_2022"]
+    assert run(["reproduce", "published", *only, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Gudkov's table, 2023 (gudkov_vector)" in printed
+    assert "48 of 48 cells as printed" in printed
+    assert "Post-copy preempt, 2022 (postcopy_preempt_2022)" in printed
+    row = next(line for line in printed.splitlines() if "4K/1thr, vanilla" in line)
+    assert row.split()[2] == "10676", "what was measured"
+    page = (tmp_path / "published.md").read_text()
+    assert "## Gudkov's table, 2023" in page
+    assert f"| 4K/1thr, vanilla | {' | '.join(row.split()[2:])} |" in page
+    assert "Source: Peter Xu" in page
+    assert "Dirty ring" not in page
+
+
+def test_an_unknown_table_is_refused_with_the_names_of_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["reproduce", "published", "--only", "gudkov"]) == 2
+    error = capsys.readouterr().err
+    assert {*TABLES, *PLAIN} <= set(error.replace(",", " ").split())
+    copied(tmp_path)
+    own = ["--tables", str(tmp_path), "--only", "gudkov_vector"]
+    assert run(["reproduce", "published", *own]) == 2
+    assert "no table gudkov_vector; there are wu" in capsys.readouterr().err
 
 
 def test_links_and_cpus_bind_where_they_did() -> None:

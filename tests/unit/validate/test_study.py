@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from migmodel.cli.main import run
 from migmodel.sim.simulate import draw_host
 from migmodel.sim.stream import link_bytes_per_s
+from migmodel.validate.study import cells as study_cells
 from migmodel.validate.study.cell_set import can_send, passes_before
 from migmodel.validate.study.cells import (
     GUESTS,
@@ -113,3 +115,16 @@ def test_lines_and_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     page = (tmp_path / "4cpu-8gb-tcp-remote.html").read_text()
     assert "auto-converge-step-10: " in page
     assert 'src="http' not in page
+
+
+def test_pages_without_plotly_are_refused_before_a_cell_is_predicted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    predicted: list[str] = []
+    monkeypatch.setattr(study_cells, "run_cells", lambda: predicted.append("all"))
+    assert run(["reproduce", "study-2016", "--html", str(tmp_path)]) == 1
+    assert not predicted
+    assert "pip install 'migmodel[html]'" in capsys.readouterr().err
