@@ -161,6 +161,8 @@ def format_bandwidth(bytes_per_s: float) -> str:
 
 def format_duration(seconds: float) -> str:
     """Write a time span with a unit that suits its size."""
+    if 0 < seconds < 1e-4:
+        return f"{_short(seconds * US_PER_S)} us"
     if seconds < 1:
         return f"{_short(seconds * MS_PER_S)} ms"
     if seconds < 120:

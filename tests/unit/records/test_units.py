@@ -72,6 +72,8 @@ def test_numbers_are_written_with_a_unit_that_suits():
     assert format_bytes(999.6 * MIB) == "1000 MiB"
     assert format_bandwidth(0) == "unlimited"
     assert format_bandwidth(125_000_000) == "1 Gbit/s"
+    assert format_duration(0.0) == "0 ms"
+    assert format_duration(10.2e-6) == "10.2 us"
     assert format_duration(0.0123) == "12.3 ms"
     assert format_duration(0.9996) == "1000 ms"
     assert format_duration(90) == "90 s"
