@@ -26,6 +26,8 @@ from .foreign import NUDGE, TOLD
 from .observation import Observation
 from .simulations import Simulations
 
+TURNS = 2  # so that each is put once beside all others
+
 
 def refine_told(
     fit: Fit,
@@ -80,48 +82,62 @@ def likely_told(
 ) -> list[str]:
     """Parameters that may be told by these runs, the most telling first.
 
-    A cost that starts far too small moves nothing: each is first put, alone, where it
+    A cost that starts far too small moves nothing: each in turn is first put where it
     describes the runs best. There it is tried a fifth larger and a fifth smaller, and
     some number must move by a sigma, the other way the second time: what comes out
     otherwise at any change (a pass more, a poll later) tells nothing. No more are named
     than there are numbers for two each.
     """
     start = filled_in(start, candidates)
-    moved: dict[str, float] = {}
+    values = {name: start[name] for name in candidates if start[name] > 0}
     with Simulations([it.scenario for it in observations], jobs) as simulations:
 
-        def distances(name: str, value: float) -> Distances:
-            profile = with_values(start, {name: value})
+        def distances(changed: dict[str, float]) -> Distances:
+            profile = with_values(start, {**values, **changed})
             rows = residuals(simulations.on(profile), observations)
             return np.array([row[4] for row in rows])
 
-        numbers = sum(len(it.values) for it in observations)
-        for name in candidates:
-            if not start[name] > 0:
-                continue
-            value, here = _best(name, start[name], distances)
-            larger = distances(name, value * NUDGE) - here
-            smaller = distances(name, value / NUDGE) - here
-            both = np.minimum(np.abs(larger), np.abs(smaller))
-            moved[name] = float(np.max(both * (larger * smaller < 0), initial=0.0))
+        for _ in range(TURNS):
+            for name in values:
+                values[name] = _best(name, start[name], values[name], distances)
+        here = distances({})
+        moved = {
+            name: _moves(
+                distances({name: value * NUDGE}) - here,
+                distances({name: value / NUDGE}) - here,
+            )
+            for name, value in values.items()
+        }
     told = sorted((it for it in moved if moved[it] >= TOLD), key=lambda it: -moved[it])
-    return told[: max(numbers // 2, 1)]
+    return told[: max(len(here) // 2, 1)]
 
 
 def _best(
-    name: str, value: float, distances: Callable[[str, float], Distances]
-) -> tuple[float, Distances]:
-    """Where a parameter alone describes the runs best, and how far off they are."""
+    name: str,
+    first: float,
+    now: float,
+    distances: Callable[[dict[str, float]], Distances],
+) -> float:
+    """Where a parameter describes the runs best, all others as they are now."""
     spec = PARAMETERS[name]
-    best, here = value, distances(name, value)
-    least = cost_of(here)
+
+    def cost_at(value: float) -> float:
+        far = math.log(value / first) / PRIOR_SD
+        return cost_of(np.append(distances({name: value}), far))
+
+    best, least = now, cost_at(now)
     for factors in LEAPS:
         for factor in factors:
-            tried = min(max(value * factor, spec.lower), spec.upper)
-            there = distances(name, tried)
-            cost = cost_of(np.append(there, math.log(factor) / PRIOR_SD))
+            tried = min(max(now * factor, spec.lower), spec.upper)
+            cost = cost_at(tried)
             if cost < least:
-                least, best, here = cost, tried, there
+                least, best = cost, tried
             elif cost > HOPELESS * least:
                 break
-    return best, here
+    return best
+
+
+def _moves(larger: Distances, smaller: Distances) -> float:
+    """How far the number moves that follows best, up as well as down [sigmas]."""
+    both = np.minimum(np.abs(larger), np.abs(smaller))
+    return float(np.max(both * (larger * smaller < 0), initial=0.0))

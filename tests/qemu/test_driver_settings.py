@@ -257,7 +257,7 @@ def test_traced_faults_agree_with_blocktime_and_gaps(bare: GuestImage) -> None:
     # holds the longest wait, but for those of QEMU's own threads.
     assert outcome.postcopy_blocktime_s is not None
     assert outcome.postcopy_blocktime_s == pytest.approx(
-        sum(latencies_s), rel=0.5, abs=0.05
+        sum(latencies_s), rel=0.6, abs=0.05
     )
     assert measurement.trace.phases.resume_s is not None
     gaps_s = [

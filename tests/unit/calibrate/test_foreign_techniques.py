@@ -165,11 +165,20 @@ def test_what_was_left_is_said_a_line_each():
 
 
 def test_a_techniques_costs_are_found_in_any_runs_that_use_it():
-    start = load_profile("tcg-2core")
+    # A bundled profile may have been fitted in an hour that told one of these badly.
+    start = with_values(
+        load_profile("tcg-2core"),
+        {
+            "xbzrle_compare_s": 1.6e-7,
+            "xbzrle_byte_s": 2.5e-10,
+            "xbzrle_insert_s": 6.6e-7,
+            "xbzrle_decode_s": 4.4e-8,
+        },
+    )
     factors = {
         "xbzrle_compare_s": 3.0,
         "xbzrle_byte_s": 1.5,
-        "xbzrle_insert_s": 0.7,
+        "xbzrle_insert_s": 2.0,
         "xbzrle_decode_s": 3.0,
     }
     assert set(factors) == set(parameters_of("xbzrle"))

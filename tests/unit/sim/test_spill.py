@@ -138,7 +138,7 @@ def test_a_limiter_gives_the_threads_no_more_to_do():
 
 
 def test_a_link_that_takes_bytes_in_a_trickle_leaves_time_for_all():
-    on, off = both(link=Link(bandwidth_bytes_per_s=MBIT_100))
+    on, off = both(link=Link(bandwidth_bytes_per_s=MBIT_100 / 2))
     assert off.bytes_sent == pytest.approx(on.bytes_sent, rel=1e-3)
 
 
