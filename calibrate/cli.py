@@ -51,7 +51,7 @@ BUSY_WARNING = 0.2  # share of the host's CPUs that others use
     default="basic",
     show_default=True,
     help="Beyond pre-copy, pause, auto-converge and post-copy: multifd, zlib, zstd, "
-    "xbzrle, compress, preempt; all takes 25 minutes.",
+    "xbzrle, compress, preempt; all takes half an hour.",
 )
 @click.option("--mem", "mem", metavar="SIZE", help="Largest guest. [448m]")
 @click.option(
