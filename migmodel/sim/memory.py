@@ -170,6 +170,15 @@ class Memory:
                 return end - self._sent, kind
         return 0.0, _NORMAL
 
+    def pending_of(self, kind: int) -> float:
+        """Set pages of a kind, of those that a walk has yet to come by."""
+        begin, pages = self._sent, 0.0
+        for end, of_kind in self._runs:
+            if of_kind == kind:
+                pages += max(end - begin, 0.0)
+            begin = max(begin, end)
+        return pages
+
     def take(self, pages: float) -> None:
         """Send so many set pages, in order."""
         self._sent = min(self._sent + pages, self._total)

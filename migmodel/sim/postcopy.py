@@ -56,6 +56,7 @@ class Push:
         }
         self.requests = 0.0
         self._charged_requests = 0.0
+        self._zeros = memory.pending_of(PageKind.ZERO)
         self.first_wait_s = 0.0  # of a thread, for the window after the switch's
         self.latencies = FaultLatencies(host["fault_jitter_sd"])
         # Of each thread, in all its faults.
@@ -205,6 +206,8 @@ class Push:
         transfer_s = self._host_pages * wire.NORMAL_PAGE_BYTES / stream.link_bytes_per_s
         latency_s = self._stall_s + transfer_s
         memory = migration.memory
+        # As many zero pages are among those that the stream sends as among all.
+        zeros = min(self._zeros / memory.pending_pages, 1.0)
         missing = sum(self._missing[vcpu] for vcpu in fronts)
         share_pages = sum(machine.sweepers[vcpu].share_pages for vcpu in fronts)
         # A thread's next page is missing as often as pages of its share are.
@@ -212,7 +215,11 @@ class Push:
         stalled_s = hit * (latency_s + self._wakeup_s) / self._host_pages
         walk = len(fronts) / (touch_s + stalled_s)
         machine.follow_stream(fronts, walk / len(fronts))
-        rate = machine.set_stream(pipeline)
+        cheap = stream.pipeline(
+            PageKind.ZERO, self._limit(PageKind.ZERO)[0] / wire.WINDOW_S
+        )
+        page_s = zeros / machine.set_stream(cheap) if zeros else 0.0
+        rate = 1 / (page_s + (1 - zeros) / machine.set_stream(pipeline))
         faults = walk * hit / self._host_pages
         by_faults = faults * self._host_pages
         total = rate + by_faults
@@ -229,9 +236,11 @@ class Push:
         self.requests += requests
         self.latencies.add(requests, latency_s)
         self._stand_still(fronts, requests / len(fronts) * latency_s)
-        self._sent(
-            min(total * seconds, memory.pending_pages), PageKind.NORMAL, pipeline
-        )
+        sent_zeros = min(rate * zeros * seconds, self._zeros)
+        self._zeros -= sent_zeros
+        self._sent(sent_zeros, PageKind.ZERO, cheap)
+        sent = min(total * seconds - sent_zeros, memory.pending_pages)
+        self._sent(sent, PageKind.NORMAL, pipeline)
 
     def _go_on(self) -> Process:
         """Nobody faults: the rest in order of address."""

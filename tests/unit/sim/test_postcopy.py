@@ -210,3 +210,16 @@ def test_a_vcpu_wakes_up_later_than_qemu_says(version):
     assert late.postcopy_blocktime_s == pytest.approx(
         late.postcopy_requests * late.fault_latency_mean_s, rel=0.1
     )
+
+
+def test_zero_pages_stay_zero_pages_where_the_stream_does_not_jump():
+    """A switch that comes before the first pass has seen all of them."""
+    plain, preempts = (
+        outcome(
+            described("postcopy", after=0, rate=12_000, capabilities=capabilities),
+        )
+        for capabilities in ([], ["postcopy-preempt"])
+    )
+    assert preempts.zero_pages == pytest.approx(plain.zero_pages, rel=0.01)
+    assert preempts.bytes_sent == pytest.approx(plain.bytes_sent, rel=0.05)
+    assert preempts.total_time_s < 1.2 * plain.total_time_s
