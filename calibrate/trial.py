@@ -14,6 +14,7 @@ from .fit import (
     HOPELESS,
     LEAPS,
     PRIOR_SD,
+    WORTH_A_LEAP,
     Distances,
     Fit,
     cost_of,
@@ -26,7 +27,7 @@ from .foreign import NUDGE, TOLD
 from .observation import Observation
 from .simulations import Simulations
 
-TURNS = 2  # so that each is put once beside all others
+STEPS = ((0.9, 0.8), (1.1, 1.25))  # about the best leap; leaps are wide apart
 
 
 def refine_told(
@@ -82,29 +83,31 @@ def likely_told(
 ) -> list[str]:
     """Parameters that may be told by these runs, the most telling first.
 
-    A cost that starts far too small moves nothing: each in turn is first put where it
-    describes the runs best. There it is tried a fifth larger and a fifth smaller, and
-    some number must move by a sigma, the other way the second time: what comes out
-    otherwise at any change (a pass more, a poll later) tells nothing. No more are named
-    than there are numbers for two each.
+    A cost that starts far too small moves nothing: what describes the runs best when it
+    alone is changed is changed first, then what does so beside it, and so on. There
+    each is tried a fifth larger and a fifth smaller, and some number must move by a
+    sigma, the other way the second time: what comes out otherwise at any change (a pass
+    more, a poll later) tells nothing. No more are named than there are numbers for two
+    each.
     """
     start = filled_in(start, candidates)
-    values = {name: start[name] for name in candidates if start[name] > 0}
+    first = {name: start[name] for name in candidates if start[name] > 0}
     with Simulations([it.scenario for it in observations], jobs) as simulations:
 
-        def distances(changed: dict[str, float]) -> Distances:
-            profile = with_values(start, {**values, **changed})
-            rows = residuals(simulations.on(profile), observations)
+        def distances(values: dict[str, float]) -> Distances:
+            rows = residuals(simulations.on(with_values(start, values)), observations)
             return np.array([row[4] for row in rows])
 
-        for _ in range(TURNS):
-            for name in values:
-                values[name] = _best(name, start[name], values[name], distances)
-        here = distances({})
+        def cost(values: dict[str, float]) -> float:
+            far = [math.log(values[name] / first[name]) / PRIOR_SD for name in values]
+            return cost_of(np.append(distances(values), far))
+
+        values = _nearer(first, cost)
+        here = distances(values)
         moved = {
             name: _moves(
-                distances({name: value * NUDGE}) - here,
-                distances({name: value / NUDGE}) - here,
+                distances({**values, name: value * NUDGE}) - here,
+                distances({**values, name: value / NUDGE}) - here,
             )
             for name, value in values.items()
         }
@@ -112,29 +115,47 @@ def likely_told(
     return told[: max(len(here) // 2, 1)]
 
 
-def _best(
+def _nearer(
+    values: dict[str, float], cost: Callable[[dict[str, float]], float]
+) -> dict[str, float]:
+    """Values that describe the runs better, leap by leap, the best first."""
+    least = cost(values)
+    for _ in range(len(values)):
+        leaps = (_leap(name, values, least, cost) for name in values)
+        reached, there = min(leaps, key=lambda leap: leap[0])
+        if least - reached < WORTH_A_LEAP:
+            break
+        least, values = reached, there
+    return values
+
+
+def _leap(
     name: str,
-    first: float,
-    now: float,
-    distances: Callable[[dict[str, float]], Distances],
-) -> float:
-    """Where a parameter describes the runs best, all others as they are now."""
+    values: dict[str, float],
+    least: float,
+    cost: Callable[[dict[str, float]], float],
+) -> tuple[float, dict[str, float]]:
+    """The best that one of them can do while the others stay: its cost, and all."""
     spec = PARAMETERS[name]
+    best = values
 
-    def cost_at(value: float) -> float:
-        far = math.log(value / first) / PRIOR_SD
-        return cost_of(np.append(distances({name: value}), far))
-
-    best, least = now, cost_at(now)
-    for factors in LEAPS:
+    def tries(middle: float, factors: Sequence[float]) -> None:
+        nonlocal least, best
         for factor in factors:
-            tried = min(max(now * factor, spec.lower), spec.upper)
-            cost = cost_at(tried)
-            if cost < least:
-                least, best = cost, tried
-            elif cost > HOPELESS * least:
+            tried = min(max(middle * factor, spec.lower), spec.upper)
+            there = {**values, name: tried}
+            reached = cost(there)
+            if reached < least:
+                least, best = reached, there
+            elif reached > HOPELESS * least:
                 break
-    return best
+
+    for factors in LEAPS:
+        tries(values[name], factors)
+    if best is not values:
+        for near in STEPS:
+            tries(best[name], near)
+    return least, best
 
 
 def _moves(larger: Distances, smaller: Distances) -> float:
