@@ -12,6 +12,7 @@ from migmodel.units import GIB, MIB, MS_PER_S, PAGE_BYTES
 
 Labelled = Sequence[tuple[str, Trace]]
 LOG_FROM = 20.0  # largest over smallest, from which on an axis is logarithmic
+STANDSTILL = 1e-3  # pages of a unit of work: less is a guest that waits, a gap
 
 
 class Line(NamedTuple):
@@ -112,9 +113,12 @@ def _speed_lines(
         x: list[float] = []
         y: list[float] = []
         for start_s, end_s, pages in units:
-            if x and start_s - x[-1] > usual_s:
+            stands = pages < STANDSTILL
+            if x and (stands or start_s - x[-1] > usual_s):
                 x.append(math.nan)
                 y.append(math.nan)
+            if stands:
+                continue
             gib = pages * PAGE_BYTES / GIB
             x += [start_s, end_s]
             y += [(end_s - start_s) * MS_PER_S / gib] * 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,21 @@ def test_a_trace_without_any_samples_is_drawn_all_the_same(
     path = tmp_path / f"empty.{suffix}"
     plot_trace([("measured", empty)], path)
     assert path.stat().st_size > 0
+
+
+def test_a_guest_that_stands_still_is_a_gap(
+    drawn: list[Figure], make_trace: MakeTrace, tmp_path: Path
+) -> None:
+    trace = make_trace()
+    pages = [1e-7, *trace.guest.pages[1:]]
+    pages[0], pages[1] = pages[1], pages[0]
+    guest = msgspec.structs.replace(trace.guest, pages=pages)
+    trace = msgspec.structs.replace(trace, guest=guest)
+    plot_trace([("predicted", trace)], tmp_path / "one.png")
+    (line,) = lines_of(drawn[0], "guest")
+    levels = [float(it) for it in line.get_ydata()]
+    assert any(math.isnan(it) for it in levels)
+    assert max(it for it in levels if not math.isnan(it)) < 1e6
 
 
 def test_a_wide_range_of_guest_speeds_gets_a_logarithmic_axis(
