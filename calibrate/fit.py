@@ -29,9 +29,14 @@ Distances = NDArray[np.float64]
 # ones step over: the search is begun anew with others, from where the last one ended.
 ORIGIN = 10.0
 DIFFERENCE_STEPS = (0.03, 0.01, 0.003)
-LEAPS = ((0.85, 0.7, 0.4, 0.2, 0.1), (1.2, 1.4, 2.5, 5.0, 10.0, 20.0))
+# In turns: what lies between the factors of one is found by the other's.
+LEAPS = (
+    ((0.85, 0.7, 0.4, 0.2, 0.1), (1.2, 1.4, 2.5, 5.0, 10.0, 20.0)),
+    ((0.93, 0.78, 0.55, 0.3, 0.14), (1.08, 1.3, 1.9, 3.5, 7.0, 14.0)),
+    ((0.99, 0.98, 0.96), (1.01, 1.02, 1.04)),
+)
 HOPELESS = 3.0  # times the least cost, from which on farther leaps are worse still
-MOST_LEAPS = 3
+MOST_LEAPS = 9
 WORTH_A_LEAP = 2.0  # of cost gained, as of two numbers a standard error off
 REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
@@ -156,8 +161,8 @@ def _fit(
                     loss="soft_l1",
                     f_scale=OUTLIER,
                     max_nfev=MOST_EVALUATIONS,
-                    xtol=1e-5,
-                    ftol=1e-4,
+                    xtol=3e-5,
+                    ftol=1e-3,
                 )
             if best is None or cost_of(result.residual) <= cost_of(best.residual):
                 best = result
@@ -173,19 +178,21 @@ def _fit(
             min=ORIGIN + math.log(max(spec.lower, _SMALLEST) / first[name]) - 1e-9,
             max=ORIGIN + math.log(spec.upper / first[name]) + 1e-9,
         )
+    coarse, finer = steps[:1], steps[1:]
     # Costs first, from what adds up smoothly, then everything from there; and all at
     # once from near the start: each ends in a valley of its own at times.
-    rough = search(parameters, steps[:1], SMOOTH)
-    begins = (rough.params, _leap(parameters, free, distances))
-    found = [search(begin, steps) for begin in begins]
-    result = _best(found)
-    for _ in range(MOST_LEAPS):
-        leapt = _leap(result.params, free, distances)
-        found = [result, search(leapt, steps)]
-        gained = cost_of(result.residual) - cost_of(found[1].residual)
-        result = _best(found)
-        if gained < WORTH_A_LEAP:
+    rough = search(parameters, coarse, SMOOTH)
+    begins = (rough.params, _leap(parameters, free, distances)[0])
+    result = _best([search(begin, coarse) for begin in begins])
+    least = cost_of(result.residual)
+    here, idle = result.params, 0
+    for number in range(MOST_LEAPS):
+        before = least
+        here, least = _leap(here, free, distances, LEAPS[number % len(LEAPS)])
+        idle = 0 if before - least >= WORTH_A_LEAP else idle + 1
+        if idle == len(LEAPS):
             break
+    result = search(here, finer)
     values = {name: value_of(result.params, name) for name in free}
     return _finish(start, observations, values, result, simulations)
 
@@ -207,7 +214,8 @@ def _leap(
     begin: lmfit.Parameters,
     free: Sequence[str],
     distances: Callable[[lmfit.Parameters], Distances],
-) -> lmfit.Parameters:
+    leaps: Sequence[Sequence[float]] = LEAPS[0],
+) -> tuple[lmfit.Parameters, float]:
     """Out of a valley: each parameter in turn, by factors that differences never see.
 
     A cost that is far too small (a sleep's, a limit that never binds) changes nothing
@@ -218,7 +226,7 @@ def _leap(
     for name in free:
         middle = here[name].value
         best = middle
-        for factors in LEAPS:
+        for factors in leaps:
             for factor in factors:
                 # lmfit keeps it within its bounds.
                 here[name].value = middle + math.log(factor)
@@ -228,7 +236,15 @@ def _leap(
                 elif cost > HOPELESS * least:
                     break
         here[name].value = best
-    return here
+    # What was better for each is better yet farther on, if they lie along a valley.
+    while True:
+        beyond = here.copy()
+        for name in free:
+            beyond[name].value = 2 * here[name].value - begin[name].value
+        cost = cost_of(distances(beyond))
+        if not cost < least:
+            return here, least
+        here, least = beyond, cost
 
 
 def refine(
@@ -322,9 +338,9 @@ def residuals(
             if only is not None and name not in only:
                 continue
             sigma = observation.sigma(name)
-            # What the simulation does not have at all (it was cut off, say) is as
-            # wrong as an outlier can be, but finite: the fit must find its way back.
-            there = found.get(name, measured + 10 * OUTLIER * sigma)
+            # What the simulation does not have at all (it was cut off, say) is wrong,
+            # but finite: the fit must find its way back.
+            there = found.get(name, measured + OUTLIER * sigma)
             rows.append(
                 (
                     observation.scenario.name,

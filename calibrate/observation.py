@@ -33,7 +33,7 @@ class Observation:
 
     def sigma(self, name: str) -> float:
         """What a residual of this number is divided by: the median's standard error."""
-        scale = scale_of(name, self.scenario.policy.has("auto-converge"))
+        scale = scale_of(name, self.scenario.policy)
         floor = max(scale.relative * abs(self.values[name]), scale.absolute)
         spread = self.spreads.get(name, 0.0)
         return max(_MEDIAN_ERROR * spread / math.sqrt(self.repeats), floor)

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from migmodel.analysis.guest_speed import phase_speeds
-from migmodel.records import Trace
+from migmodel.records import Policy, Trace
 
 from .throttled import held_levels
 
@@ -55,16 +55,26 @@ THROTTLED: dict[str, Scale] = {
     "downtime_reported_s": Scale(0.05, 0.01),
 }
 
+# Of a guest paused after so many passes: each pass lasts whole windows, and one window
+# more in an early pass makes the next ones longer, and what is left at the pause.
+PAUSED: dict[str, Scale] = {
+    "total_time_s": Scale(0.02, 0.1),
+    "downtime_stop_resume_s": Scale(0.1, 0.05),
+}
+
 # At each level of the throttle that was held for a while; its percent follows.
 LEVEL_PREFIX = "slowdown_at_"
 _LEVEL_SCALE = Scale(0.02, 0.0)
 
 
-def scale_of(name: str, throttled: bool) -> Scale:
-    """How exactly a number can be asked for, of a guest that is throttled or not."""
+def scale_of(name: str, policy: Policy) -> Scale:
+    """How exactly a number can be asked for, where a guest is migrated like this."""
     if name.startswith(LEVEL_PREFIX):
         return _LEVEL_SCALE
-    return (THROTTLED.get(name) if throttled else None) or SCALES[name]
+    coarse = THROTTLED if policy.has("auto-converge") else {}
+    if policy.technique == "pause":
+        coarse = PAUSED
+    return coarse.get(name) or SCALES[name]
 
 
 # Numbers that follow the costs without steps.
@@ -110,6 +120,21 @@ def observables(trace: Trace) -> dict[str, float]:
         for name, value in found.items()
         if value is not None and math.isfinite(value)
     }
+
+
+def simulated_observables(trace: Trace) -> dict[str, float]:
+    """Numbers of a simulated Trace, to be held against those of measured ones.
+
+    Whether it completes just before a limit or is cut off there is a step. How long it
+    took until either and how far it got leads over it.
+    """
+    found = observables(trace)
+    passes, end_s = trace.outcome.passes, trace.phases.end_s
+    if passes is not None:
+        found.setdefault("passes", float(passes))
+    if end_s is not None:
+        found.setdefault("total_time_s", end_s)
+    return found
 
 
 def _guest_speeds(trace: Trace) -> dict[str, float]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 
 from migmodel.analysis.workers import interrupts_held_back, worker_pool
 from migmodel.errors import JobError
 from migmodel.records import HostProfile, Scenario
+from migmodel.sim.host import Host
 from migmodel.sim.simulate import draw_host, simulate
 
-from .observe import observables
+from .observe import simulated_observables
 
 Observables = dict[str, float]
+
+MOST_KEPT = 1000  # results of a scenario: some rounds of differences and leaps
 
 
 class Simulations:
     """Simulates a set of scenarios again and again; a context manager.
+
+    A nominal simulation hangs on nothing but the parameters that it reads: where all
+    of these are as they were once, the result is too. A fit changes one parameter at a
+    time, and many are read by a few scenarios only.
 
     Parameters
     ----------
@@ -31,6 +39,7 @@ class Simulations:
         self._scenarios = list(scenarios)
         self._jobs = min(jobs, len(self._scenarios))
         self._pool: ProcessPoolExecutor | None = None
+        self._results = [_Results() for _ in self._scenarios]
 
     def __enter__(self) -> Simulations:
         """Get ready for the first host."""
@@ -52,14 +61,28 @@ class Simulations:
         JobError
             When a worker process dies.
         """
+        host = draw_host(profile)
+        known = [results.on(host) for results in self._results]
+        missing = [number for number, found in enumerate(known) if found is None]
+        simulated = dict(zip(missing, self._simulate(missing, host), strict=True))
+        for number, (found, names) in simulated.items():
+            self._results[number].keep(host, names, found)
+        return [
+            simulated[number][0] if found is None else found
+            for number, found in enumerate(known)
+        ]
+
+    def _simulate(
+        self, numbers: Sequence[int], host: Host
+    ) -> list[tuple[Observables, tuple[str, ...]]]:
         if self._pool is None:
-            host = draw_host(profile)
-            return [observables(simulate(it, host)) for it in self._scenarios]
+            return [_simulated(self._scenarios[number], host) for number in numbers]
         try:
+            futures: list[Future[tuple[Observables, tuple[str, ...]]]]
             with interrupts_held_back():
                 futures = [
-                    self._pool.submit(_simulated, number, profile)
-                    for number in range(len(self._scenarios))
+                    self._pool.submit(_simulated_kept, number, host)
+                    for number in numbers
                 ]
             return [future.result() for future in futures]
         except BrokenProcessPool:
@@ -69,6 +92,52 @@ class Simulations:
             ) from None
 
 
+class _Results:
+    """Of one scenario: by the values of the parameters that it read."""
+
+    def __init__(self) -> None:
+        self._by_names: dict[tuple[str, ...], dict[tuple[object, ...], Observables]]
+        self._by_names = {}
+
+    def on(self, host: Host) -> Observables | None:
+        for names, by_values in self._by_names.items():
+            found = by_values.get(_key(host, names))
+            if found is not None:
+                return found
+        return None
+
+    def keep(self, host: Host, names: tuple[str, ...], found: Observables) -> None:
+        by_values = self._by_names.setdefault(names, {})
+        if len(by_values) >= MOST_KEPT:
+            del by_values[next(iter(by_values))]
+        by_values[_key(host, names)] = found
+
+
+def _key(host: Host, names: tuple[str, ...]) -> tuple[object, ...]:
+    values = host.values
+    hardware = (host.cpus, host.same_host, host.lazy_protection)
+    return (*hardware, *(values[name] for name in names))
+
+
+class _Read(Mapping[str, float]):
+    """Values that remember which of them were asked for."""
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self._values = values
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> float:
+        self.names.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.names.update(self._values)
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 _kept: list[Scenario] = []  # of a worker process
 
 
@@ -76,5 +145,11 @@ def _keep(scenarios: list[Scenario]) -> None:
     _kept[:] = scenarios
 
 
-def _simulated(number: int, profile: HostProfile) -> Observables:
-    return observables(simulate(_kept[number], draw_host(profile)))
+def _simulated_kept(number: int, host: Host) -> tuple[Observables, tuple[str, ...]]:
+    return _simulated(_kept[number], host)
+
+
+def _simulated(scenario: Scenario, host: Host) -> tuple[Observables, tuple[str, ...]]:
+    read = _Read(host.values)
+    found = simulated_observables(simulate(scenario, replace(host, values=read)))
+    return found, tuple(sorted(read.names))

@@ -150,7 +150,7 @@ def _leap(
             elif reached > HOPELESS * least:
                 break
 
-    for factors in LEAPS:
+    for factors in LEAPS[0]:
         tries(values[name], factors)
     if best is not values:
         for near in STEPS:

@@ -90,15 +90,14 @@ def _log_encode_s(
     known = LEVELS[codec]
     curve = CURVES[codec][0 if repeated == 0 else 1]
     level = min(max(level, known[0]), known[-1])
-    factors = [
-        math.log(_of_content(values, f"{codec}_{each}", repeated))
-        - math.log(curve[each - 1])
-        for each in known
-    ]
     index = max(bisect.bisect_left(known, level), 1)
     low, high = known[index - 1], known[index]
     share = (level - low) / (high - low)
-    factor = factors[index - 1] + share * (factors[index] - factors[index - 1])
+    factor = 0.0
+    for each, weight in ((low, 1 - share), (high, share)):
+        if weight:  # a level that is known hangs on no other
+            seconds = _of_content(values, f"{codec}_{each}", repeated)
+            factor += weight * (math.log(seconds) - math.log(curve[each - 1]))
     return math.log(curve[level - 1]) + factor
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,7 +82,7 @@ class Host:
     cpus: float
     same_host: bool
     lazy_protection: bool
-    values: dict[str, float]
+    values: Mapping[str, float]
     noise: Noise = field(default_factory=Noise)
 
     def __getitem__(self, name: str) -> float:

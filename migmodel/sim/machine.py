@@ -85,9 +85,10 @@ class Machine:
             self.memory, scenario.workload.rate_pps, phases, scenario.workload.pattern
         )
         self.page_s = host.page_s(scenario)
+        throttles = scenario.policy.has("auto-converge")
         self.throttle = ThrottleClock(
-            host["throttle_sleep_extra_s"],
-            host["console_line_s"],
+            host["throttle_sleep_extra_s"] if throttles else 0.0,
+            host["console_line_s"] if throttles else 0.0,
             host.noise.throttled_factor,
             host.noise.turns,
         )

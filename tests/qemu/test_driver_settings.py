@@ -242,9 +242,19 @@ def _postcopy(version: str, preempt: bool) -> Scenario:
     )
 
 
-def test_traced_faults_agree_with_blocktime_and_gaps(bare: GuestImage) -> None:
-    scenario = _postcopy("10.0", preempt=True)
-    measurement = measure_faults(scenario, _options(bare, "10.0"))
+# 10.0 counts a wait's blocktime in whole milliseconds: it tells those that last some.
+@pytest.mark.parametrize(
+    ("version", "preempt", "remark"),
+    [
+        ("10.0", False, "corrected by what tracing adds on QEMU 11.1"),
+        ("11.1", True, "this QEMU reports latencies itself"),
+    ],
+)
+def test_traced_faults_agree_with_blocktime_and_gaps(
+    bare: GuestImage, version: str, preempt: bool, remark: str
+) -> None:
+    scenario = _postcopy(version, preempt=preempt)
+    measurement = measure_faults(scenario, _options(bare, version))
     assert measurement.valid, measurement.problems
     assert measurement.traced
     outcome = measurement.trace.outcome
@@ -252,13 +262,12 @@ def test_traced_faults_agree_with_blocktime_and_gaps(bare: GuestImage) -> None:
     assert measurement.raw is not None
     latencies_s = measurement.raw.fault_latencies_s
     assert outcome.postcopy_requests is not None
-    assert len(latencies_s) == pytest.approx(outcome.postcopy_requests, rel=0.1, abs=5)
+    # Who faults on a page that was asked for already makes no second request.
+    assert len(latencies_s) == pytest.approx(outcome.postcopy_requests, rel=0.2, abs=10)
     # One vCPU stands still as long as its faults wait together; and its longest gap
     # holds the longest wait, but for those of QEMU's own threads.
     assert outcome.postcopy_blocktime_s is not None
-    assert outcome.postcopy_blocktime_s == pytest.approx(
-        sum(latencies_s), rel=0.6, abs=0.05
-    )
+    assert outcome.postcopy_blocktime_s == pytest.approx(sum(latencies_s), rel=0.4)
     assert measurement.trace.phases.resume_s is not None
     gaps_s = [
         gap
@@ -269,4 +278,4 @@ def test_traced_faults_agree_with_blocktime_and_gaps(bare: GuestImage) -> None:
     ]
     assert max(gaps_s) > sorted(latencies_s)[-len(latencies_s) // 100 - 1]
     _qemu("11.1")
-    assert "corrected by what tracing adds on QEMU 11.1" in measurement.problems[-1]
+    assert remark in measurement.problems[-1]

@@ -31,9 +31,7 @@ LOOSE = {
     "multifd_fresh_page_s": 0.2,  # a part of a microsecond, of the first pass alone
     "fault_jitter_sd": 0.2,  # one percentile of a narrow distribution
     "zlib_decode_random_s": 0.3,
-    # A microsecond or two, beside what reading a packet costs.
-    "zstd_decode_random_s": 0.4,
-    "zstd_decode_zero_s": 0.2,
+    "zstd_decode_text_s": 0.2,  # microseconds, beside what reading a packet costs
     "compress_block_s": 0.2,  # a tenth of what a page takes
     "zstd_19_zero_s": 0.5,
     "zstd_1_zero_s": 0.2,

@@ -72,7 +72,7 @@ def test_lines_come_in_order_and_add_up(harness: Path) -> None:
     for before, after in itertools.pairwise(units):
         assert after["t_ns"] - after["dt_ns"] == pytest.approx(before["t_ns"], abs=2)
     for unit in units:
-        assert unit["dt_ns"] >= 50_000_000
+        assert unit["dt_ns"] >= 50_000_000 - 2  # each of its ends is rounded
         assert 0 < unit["gap_ns"] <= unit["dt_ns"]
         assert unit["bad"] == 0
     pages = sum(unit["pages"] for unit in units)
