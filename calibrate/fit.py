@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,9 @@ LEAPS = (
 )
 HOPELESS = 3.0  # times the least cost, from which on farther leaps are worse still
 MOST_LEAPS = 9
+FEW = 10  # parameters: then searches are short, and some more of them cost little
+SCATTERED = 6
+SCATTER_SD = 0.5  # of a parameter's logarithm
 WORTH_A_LEAP = 2.0  # of cost gained, as of two numbers a standard error off
 REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
@@ -182,7 +185,9 @@ def _fit(
     # Costs first, from what adds up smoothly, then everything from there; and all at
     # once from near the start: each ends in a valley of its own at times.
     rough = search(parameters, coarse, SMOOTH)
-    begins = (rough.params, _leap(parameters, free, distances)[0])
+    begins = [rough.params, _leap(parameters, free, distances)[0]]
+    if len(free) <= FEW:
+        begins += _scattered(parameters, free)
     result = _best([search(begin, coarse) for begin in begins])
     least = cost_of(result.residual)
     here, idle = result.params, 0
@@ -208,6 +213,18 @@ def cost_of(distances: Distances) -> float:
 
 def _best(found: Sequence[MinimizerResult]) -> MinimizerResult:
     return min(found, key=lambda one: cost_of(one.residual))
+
+
+def _scattered(
+    about: lmfit.Parameters, free: Sequence[str]
+) -> Iterator[lmfit.Parameters]:
+    """Other begins, as far off as a host usually is from the one a fit begins with."""
+    rng = np.random.default_rng(0)
+    for _ in range(SCATTERED):
+        there = about.copy()
+        for name in free:
+            there[name].value = about[name].value + SCATTER_SD * rng.standard_normal()
+        yield there
 
 
 def _leap(

@@ -60,6 +60,7 @@ THROTTLED: dict[str, Scale] = {
 PAUSED: dict[str, Scale] = {
     "total_time_s": Scale(0.02, 0.1),
     "downtime_stop_resume_s": Scale(0.1, 0.05),
+    "multifd_bytes": Scale(0.02, 1e6),
 }
 
 # At each level of the throttle that was held for a while; its percent follows.

@@ -25,6 +25,8 @@ DOWNTIMES = {
 # What ends a migration otherwise than by a threshold.
 SWITCHES: dict[Technique, str] = {"pause": "pause", "postcopy": "post-copy"}
 THRESHOLD = "pre-copy of any kind"
+# Until then in whole milliseconds, of waits that are a tenth of one.
+FINE_BLOCKTIME_SINCE = (10, 1)
 PHASES = ("before", "precopy", "postcopy", "after")
 GUEST = {f"guest_{phase}_ms_per_gib": phase for phase in PHASES}
 
@@ -246,7 +248,10 @@ def _shares(
         "postcopy_blocktime_s": ("blocktime", None),
     }
     for name, (label, limit) in limits.items():
-        found = errors(comparisons, name)
+        among = comparisons
+        if name == "postcopy_blocktime_s":
+            among = [it for it in among if it.scenario.version >= FINE_BLOCKTIME_SINCE]
+        found = errors(among, name)
         if found:
             if limit is not None and tolerances.guest_follows and name in GUEST:
                 limit += median(it.spread for _, it in predicted(comparisons, name))
