@@ -3,50 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from migmodel.errors import FitError
 from migmodel.physics.parameters import PARAMETERS, with_defaults
 from migmodel.records import HostProfile, Parameter
 
 from .observation import Observation
-from .observe import SMOOTH
+from .search import OUTLIER, Distances, find
 from .simulations import Simulations
 
 if TYPE_CHECKING:
-    import lmfit
     from lmfit.minimizer import MinimizerResult
 
-Distances = NDArray[np.float64]
-
 # A free parameter is ORIGIN + log(value / start), and differences are relative to it.
-# The simulation has steps (windows, passes) that small differences fall into and large
-# ones step over: the search is begun anew with others, from where the last one ended.
 ORIGIN = 10.0
-DIFFERENCE_STEPS = (0.03, 0.01, 0.003)
-# In turns: what lies between the factors of one is found by the other's.
-LEAPS = (
-    ((0.85, 0.7, 0.4, 0.2, 0.1), (1.2, 1.4, 2.5, 5.0, 10.0, 20.0)),
-    ((0.93, 0.78, 0.55, 0.3, 0.14), (1.08, 1.3, 1.9, 3.5, 7.0, 14.0)),
-    ((0.99, 0.98, 0.96), (1.01, 1.02, 1.04)),
-)
-HOPELESS = 3.0  # times the least cost, from which on farther leaps are worse still
-MOST_LEAPS = 9
-FEW = 10  # parameters: then searches are short, and some more of them cost little
-SCATTERED = 6
-SCATTER_SD = 0.5  # of a parameter's logarithm
-WORTH_A_LEAP = 2.0  # of cost gained, as of two numbers a standard error off
-REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 # What the runs do not tell stays near where it started, within a factor of e**PRIOR_SD.
 PRIOR_SD = 1.5
 BADLY_DETERMINED = 0.3  # relative standard error
-MOST_EVALUATIONS = 1500
-OUTLIER = 3.0  # residuals beyond this count linearly, not squared
+DIFFERENCE_STEPS = (0.03, 0.01, 0.003)
+REFINING_STEPS = (0.03, 0.01, 0.02)  # of a few parameters at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,34 +124,6 @@ def _fit(
         prior = [(current[name].value - ORIGIN) / PRIOR_SD for name in free]
         return np.array(found + prior)
 
-    def search(
-        begin: lmfit.Parameters,
-        steps: Sequence[float],
-        only: frozenset[str] | None = None,
-    ) -> MinimizerResult:
-        def residual(current: Any) -> Distances:
-            return distances(current, only)
-
-        best: MinimizerResult | None = None
-        for step in steps:
-            # Correlations of a parameter that nothing depends on are 0/0: left out.
-            with np.errstate(invalid="ignore", divide="ignore"):
-                result = lmfit.minimize(
-                    residual,
-                    begin if best is None else best.params,
-                    method="least_squares",
-                    diff_step=step,
-                    loss="soft_l1",
-                    f_scale=OUTLIER,
-                    max_nfev=MOST_EVALUATIONS,
-                    xtol=3e-5,
-                    ftol=1e-3,
-                )
-            if best is None or cost_of(result.residual) <= cost_of(best.residual):
-                best = result
-        assert best is not None
-        return best
-
     parameters = lmfit.Parameters()
     for name in free:
         spec = PARAMETERS[name]
@@ -181,87 +133,12 @@ def _fit(
             min=ORIGIN + math.log(max(spec.lower, _SMALLEST) / first[name]) - 1e-9,
             max=ORIGIN + math.log(spec.upper / first[name]) + 1e-9,
         )
-    coarse, finer = steps[:1], steps[1:]
-    # Costs first, from what adds up smoothly, then everything from there; and all at
-    # once from near the start: each ends in a valley of its own at times.
-    rough = search(parameters, coarse, SMOOTH)
-    begins = [rough.params, _leap(parameters, free, distances)[0]]
-    if len(free) <= FEW:
-        begins += _scattered(parameters, free)
-    result = _best([search(begin, coarse) for begin in begins])
-    least = cost_of(result.residual)
-    here, idle = result.params, 0
-    for number in range(MOST_LEAPS):
-        before = least
-        here, least = _leap(here, free, distances, LEAPS[number % len(LEAPS)])
-        idle = 0 if before - least >= WORTH_A_LEAP else idle + 1
-        if idle == len(LEAPS):
-            break
-    result = search(here, finer)
+    result = find(parameters, distances, steps)
     values = {name: value_of(result.params, name) for name in free}
     return _finish(start, observations, values, result, simulations)
 
 
 _SMALLEST = 1e-12
-
-
-def cost_of(distances: Distances) -> float:
-    """What the search makes small: squares, but of outliers their size (soft L1)."""
-    scaled: Distances = (distances / OUTLIER) ** 2
-    return float(OUTLIER**2 * np.sum(2 * (np.sqrt(1 + scaled) - 1)))
-
-
-def _best(found: Sequence[MinimizerResult]) -> MinimizerResult:
-    return min(found, key=lambda one: cost_of(one.residual))
-
-
-def _scattered(
-    about: lmfit.Parameters, free: Sequence[str]
-) -> Iterator[lmfit.Parameters]:
-    """Other begins, as far off as a host usually is from the one a fit begins with."""
-    rng = np.random.default_rng(0)
-    for _ in range(SCATTERED):
-        there = about.copy()
-        for name in free:
-            there[name].value = about[name].value + SCATTER_SD * rng.standard_normal()
-        yield there
-
-
-def _leap(
-    begin: lmfit.Parameters,
-    free: Sequence[str],
-    distances: Callable[[lmfit.Parameters], Distances],
-    leaps: Sequence[Sequence[float]] = LEAPS[0],
-) -> tuple[lmfit.Parameters, float]:
-    """Out of a valley: each parameter in turn, by factors that differences never see.
-
-    A cost that is far too small (a sleep's, a limit that never binds) changes nothing
-    when it is varied by a percent, so that no gradient leads away from it.
-    """
-    here = begin.copy()
-    least = cost_of(distances(here))
-    for name in free:
-        middle = here[name].value
-        best = middle
-        for factors in leaps:
-            for factor in factors:
-                # lmfit keeps it within its bounds.
-                here[name].value = middle + math.log(factor)
-                cost = cost_of(distances(here))
-                if cost < least:
-                    least, best = cost, here[name].value
-                elif cost > HOPELESS * least:
-                    break
-        here[name].value = best
-    # What was better for each is better yet farther on, if they lie along a valley.
-    while True:
-        beyond = here.copy()
-        for name in free:
-            beyond[name].value = 2 * here[name].value - begin[name].value
-        cost = cost_of(distances(beyond))
-        if not cost < least:
-            return here, least
-        here, least = beyond, cost
 
 
 def refine(

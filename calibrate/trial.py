@@ -10,21 +10,10 @@ import numpy as np
 from migmodel.physics.parameters import PARAMETERS
 from migmodel.records import HostProfile
 
-from .fit import (
-    HOPELESS,
-    LEAPS,
-    PRIOR_SD,
-    WORTH_A_LEAP,
-    Distances,
-    Fit,
-    cost_of,
-    filled_in,
-    refine,
-    residuals,
-    with_values,
-)
+from .fit import PRIOR_SD, Fit, filled_in, refine, residuals, with_values
 from .foreign import NUDGE, TOLD
 from .observation import Observation
+from .search import HOPELESS, LEAPS, WORTH_A_LEAP, Distances, cost_of
 from .simulations import Simulations
 
 STEPS = ((0.9, 0.8), (1.1, 1.25))  # about the best leap; leaps are wide apart

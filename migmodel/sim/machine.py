@@ -130,6 +130,12 @@ class Machine:
         return min(max(self.busy_cores - (self.host.cpus - 1), 0.0), 1.0)
 
     @property
+    def crowded_s(self) -> float:
+        """Until a vCPU that does not run at the moment has its turn [s]."""
+        crowding = self.crowding
+        return crowding * self.host["crowded_sync_s"] if crowding else 0.0
+
+    @property
     def displaced_ends(self) -> float:
         """How many of the stream's ends share a CPU with another thread, 0 to 2.
 

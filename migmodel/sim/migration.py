@@ -136,7 +136,9 @@ class Migration:
         """Migrate: set up, iterate until the rest fits the threshold, switch."""
         from migmodel.sim.switch import complete, run_postcopy
 
-        yield from self.hold(self.host["setup_s"] + self._crowded_s + self._pinning_s)
+        yield from self.hold(
+            self.host["setup_s"] + self.machine.crowded_s + self._pinning_s
+        )
         self.setup_time_s = self.env.now
         if self.settings.lacks_return_path(self.scenario.link.transport):
             self.fail("this QEMU has no return path over RDMA")
@@ -183,12 +185,6 @@ class Migration:
         if not (rdma and self.settings.has("rdma-pin-all")):
             return 0.0
         return self.host["rdma_pin_page_s"] * self.memory.total_pages
-
-    @property
-    def _crowded_s(self) -> float:
-        """Until a vCPU that does not run at the moment has its turn [s]."""
-        crowding = self.machine.crowding
-        return crowding * self.host["crowded_sync_s"] if crowding else 0.0
 
     def hold(self, seconds: float) -> Process:
         """Let time pass, whoever interrupts; what they changed is seen afterwards."""
@@ -266,7 +262,7 @@ class Migration:
         return (
             self.machine.throttle.awake_from(now)
             - now
-            + (self._crowded_s * self.host.noise.waiting())
+            + (self.machine.crowded_s * self.host.noise.waiting())
         )
 
     def sync_bitmap(self, wait_s: float = 0.0, *, last: bool = False) -> float:

@@ -21,21 +21,9 @@ from .facts import FACTS
 
 # What is told by little: a few milliseconds among seconds.
 LOOSE = {
-    "multifd_queue_s": 0.2,
-    # A fifth of a microsecond, beside what handing it over costs.
-    "multifd_page_source_s": 0.5,
-    # The two sides of a channel work in turns, so that what neither does and what the
-    # destination does look much alike; so the fit says, too.
-    "multifd_packet_s": 0.6,
-    "multifd_page_destination_s": 0.5,
-    "multifd_fresh_page_s": 0.2,  # a part of a microsecond, of the first pass alone
     "fault_jitter_sd": 0.2,  # one percentile of a narrow distribution
-    "zlib_decode_random_s": 0.3,
     "zstd_decode_text_s": 0.2,  # microseconds, beside what reading a packet costs
     "compress_block_s": 0.2,  # a tenth of what a page takes
-    "zstd_19_zero_s": 0.5,
-    "zstd_1_zero_s": 0.2,
-    "zstd_3_zero_s": 0.2,
 }
 USUAL = 0.1
 
