@@ -61,7 +61,9 @@ class Machine:
                 return answer["return"]
 
     def units(self) -> list[dict[str, int]]:
-        lines = map(read_line, self.console.read_text().splitlines())
+        # The last line may still be on its way, or go on on the destination.
+        written, _, _ = self.console.read_text().rpartition("\n")
+        lines = map(read_line, written.splitlines())
         whole = [line for line in lines if line and "sweeps" in line.fields]
         return [{name: int(text) for name, text in x.fields.items()} for x in whole]
 

@@ -62,8 +62,9 @@ def recovered():
     ("name", "tolerance"),
     [
         ("page_source_s", 0.1),
+        # On fresh pages, as most are in short runs, these two stand for each other.
         ("page_destination_s", 0.15),
-        ("fresh_page_s", 0.1),
+        ("fresh_page_s", 0.15),
         ("sweep_touch_s", 0.03),
         ("page_touch_s", 0.05),
         ("switch_s", 0.2),
