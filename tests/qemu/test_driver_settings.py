@@ -262,12 +262,17 @@ def test_traced_faults_agree_with_blocktime_and_gaps(
     assert measurement.raw is not None
     latencies_s = measurement.raw.fault_latencies_s
     assert outcome.postcopy_requests is not None
-    # Who faults on a page that was asked for already makes no second request.
-    assert len(latencies_s) == pytest.approx(outcome.postcopy_requests, rel=0.2, abs=10)
-    # One vCPU stands still as long as its faults wait together; and its longest gap
-    # holds the longest wait, but for those of QEMU's own threads.
-    assert outcome.postcopy_blocktime_s is not None
-    assert outcome.postcopy_blocktime_s == pytest.approx(sum(latencies_s), rel=0.4)
+    # A thread that is woken by something else faults on its page again: that is traced
+    # anew, but not requested again.
+    count = len(latencies_s)
+    assert outcome.postcopy_requests - 5 <= count <= 2 * outcome.postcopy_requests + 10
+    # One vCPU stands still as long as its faults wait together (10.0 forgets what it
+    # had waited when it faults again, which may be most); and its longest gap holds
+    # the longest wait, but for those of QEMU's own threads.
+    blocktime_s, waits_s = outcome.postcopy_blocktime_s, sum(latencies_s)
+    assert blocktime_s is not None
+    least_s = 0.0 if version == "10.0" else 0.6 * waits_s
+    assert least_s < blocktime_s < 1.15 * waits_s + 0.01
     assert measurement.trace.phases.resume_s is not None
     gaps_s = [
         gap
