@@ -266,9 +266,10 @@ def test_traced_faults_agree_with_blocktime_and_gaps(
     # anew, but not requested again.
     count = len(latencies_s)
     assert outcome.postcopy_requests - 5 <= count <= 2 * outcome.postcopy_requests + 10
-    # One vCPU stands still as long as its faults wait together (10.0 forgets what it
-    # had waited when it faults again, which may be most); and its longest gap holds
-    # the longest wait, but for those of QEMU's own threads.
+    # One vCPU stands still as long as its faults wait together; 10.0 knows one fault of
+    # a vCPU at a time and forgets it at the next (migration/postcopy-ram.c,
+    # mark_postcopy_blocktime_begin), which may be most. Its longest gap holds the
+    # longest wait, but for those of QEMU's own threads.
     blocktime_s, waits_s = outcome.postcopy_blocktime_s, sum(latencies_s)
     assert blocktime_s is not None
     least_s = 0.0 if version == "10.0" else 0.6 * waits_s
