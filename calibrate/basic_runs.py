@@ -47,8 +47,8 @@ BASIC = (
         "limited",
         "guest speed while pages are copied, sync, cost of a manager's pause",
         (
-            *("page_source_s", "page_destination_s", "sync_page_s", "cont_s", "gap_s"),
-            "sweep_touch_s",
+            *("page_source_s", "page_destination_s", "sync_page_s"),
+            *("sync_dirty_page_s", "cont_s", "gap_s", "sweep_touch_s"),
         ),
         share=0.5,
         bandwidth=180_000_000,
@@ -96,7 +96,10 @@ BASIC = (
     Recipe(
         "throttle",
         "how a throttled guest runs",
-        ("sync_page_s", "throttle_sleep_extra_s", "console_line_s"),
+        (
+            *("sync_page_s", "sync_dirty_page_s"),
+            *("throttle_sleep_extra_s", "console_line_s"),
+        ),
         repeats=2,
         share=0.2,
         bandwidth=160_000_000,

@@ -119,6 +119,17 @@ MULTIFD = (
         technique="multifd",
         expected_s=6.0,
     ),
+    Recipe(
+        "multifd-zeros",
+        "nearly all pages are zero: what the migration thread has to do for each",
+        ("multifd_queue_s",),
+        share=0.02,
+        largest=True,
+        rate_pps=COLD_PPS,
+        downtime_ms=20,
+        technique="multifd",
+        expected_s=0.1,
+    ),
     # One pass, timed to a few ms; those below are ended some passes sooner or later.
     *(
         Recipe(

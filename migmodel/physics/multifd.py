@@ -30,3 +30,8 @@ def counted_page_bytes(data_bytes: float, counts: MultifdCount) -> float:
     if counts == "data":
         return data_bytes
     return data_bytes + HEADER_A_PAGE_BYTES
+
+
+def packet_share(page_bytes: float) -> float:
+    """Bytes on the wire of a page, header included, as a share of a whole page's."""
+    return page_bytes / (PAGE_BYTES + HEADER_A_PAGE_BYTES)

@@ -106,7 +106,7 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "relative slowdown of the guest for each core that copies pages", 0, 10
     ),
     "guest_interference": ParameterSpec(
-        "relative slowdown of the stream for each CPU that vCPUs keep busy", 0, 10
+        "relative slowdown of the stream for each CPU that others keep busy", 0, 10
     ),
     "throttle_sleep_extra_s": ParameterSpec(
         "what each sleep of a throttled vCPU costs it beside: waking late, then cold",

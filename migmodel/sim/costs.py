@@ -208,7 +208,7 @@ class Costs:
         wire_bytes = data_bytes + multifd.HEADER_A_PAGE_BYTES
         counted = multifd.counted_page_bytes(data_bytes, rules.multifd_counts)
         # What sending costs beside the look at the page is in proportion to the bytes.
-        share = wire_bytes / (PAGE_BYTES + multifd.HEADER_A_PAGE_BYTES)
+        share = multifd.packet_share(wire_bytes)
         source_s = host["multifd_page_source_s"] * share
         destination_s = host["multifd_page_destination_s"] * share
         if codec is not None:
@@ -226,7 +226,7 @@ class Costs:
             multifd.PACKET_PAGES,
             host["multifd_queue_s"] + self._legacy_look_s,
             0.0,
-            self._channels(source_s, destination_s),
+            self._channels(source_s, destination_s, wire_bytes),
             encoded_share=0.0 if codec is None else 1.0,
             encoded_bytes=0.0 if codec is None else wire_bytes,
             ahead_pages=self._ahead_pages,
@@ -242,7 +242,11 @@ class Costs:
             multifd.PACKET_PAGES,
             host["multifd_queue_s"],
             0.0,
-            self._channels(host["zero_page_source_s"], host["zero_page_destination_s"]),
+            self._channels(
+                host["zero_page_source_s"],
+                host["zero_page_destination_s"],
+                multifd.HEADER_A_PAGE_BYTES,
+            ),
             ahead_pages=self._ahead_pages,
         )
 
@@ -268,15 +272,20 @@ class Costs:
         looks = looks or not self._settings.rules.multifd_finds_zeros
         return 0.1 * self._host["zero_page_source_s"] if looks else 0.0
 
-    def _channels(self, source_s: float, destination_s: float) -> Channels:
+    def _channels(
+        self, source_s: float, destination_s: float, wire_bytes: float
+    ) -> Channels:
         count = self._settings.number("multifd-channels")
+        # A socket holds less than a packet, so that its ends wait for each other as
+        # often as bytes fill it: hardly ever for packets of zero pages.
+        packet_s = self._host["multifd_packet_s"] * multifd.packet_share(wire_bytes)
         return Channels(
             source=count,
             destination=count,
             source_s=source_s,
             destination_s=destination_s,
             overlap=self._host["pipeline_overlap"],
-            handoff_s=self._host["multifd_packet_s"] / multifd.PACKET_PAGES,
+            handoff_s=packet_s / multifd.PACKET_PAGES,
             burst_pages=multifd.PACKET_PAGES,
         )
 

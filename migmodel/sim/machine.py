@@ -144,10 +144,16 @@ class Machine:
         ends = 2.0 if self.host.same_host else 1.0
         return min(max(self.busy_cores + ends - self.host.cpus, 0.0), ends)
 
-    @property
-    def running_cores(self) -> float:
-        """CPUs that vCPUs keep busy beside the stream, at most all but one."""
-        return min(self.busy_cores, max(self.host.cpus - 1, 1.0))
+    def cores_beside(self, others: float = 0.0) -> float:
+        """CPUs that vCPUs and so many others keep busy beside a thread of the stream.
+
+        At most all but its own. The stream's own threads touch each other only as
+        siblings on one core, which Linux fills when no core is left idle (Linux 6.18
+        kernel/sched/fair.c, select_idle_cpu); a core is taken to have two of them.
+        """
+        siblings = max(self.busy_cores + 1 + others - self.host.cpus / 2, 0.0)
+        beside = self.busy_cores + min(others, siblings)
+        return min(beside, max(self.host.cpus - 1, 1.0))
 
     def set_stream(self, pipeline: Pipeline | None) -> float:
         """Begin, change or end the page stream; its pages/s under competition.

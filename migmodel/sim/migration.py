@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from migmodel.managers.passes import PassCounter
+from migmodel.physics.cpu import TICK_S
 from migmodel.physics.versions import Behaviour
 from migmodel.records import Scenario
 from migmodel.records.policy import ACTING
@@ -254,16 +255,15 @@ class Migration:
         Under TCG each must come by once (QEMU 10.0 system/physmem.c,
         tcg_log_global_after_sync), and one that the throttle put to sleep comes when
         its sleep is over; where vCPUs crowd the CPUs, one that does not run at the
-        moment comes when it is its turn. KVM's log needs no vCPU.
+        moment comes when it is its turn, or this thread's, after it, if it has run for
+        a tick without a break. KVM's log needs no vCPU.
         """
         if self.host.lazy_protection or self.machine.stopped:
             return 0.0
         now = self.env.now
-        return (
-            self.machine.throttle.awake_from(now)
-            - now
-            + (self.machine.crowded_s * self.host.noise.waiting())
-        )
+        ran = min((now - self._pass_start_s) / TICK_S, 1.0)
+        turn_s = ran * self.machine.crowded_s * self.host.noise.waiting()
+        return self.machine.throttle.awake_from(now) - now + turn_s
 
     def sync_bitmap(self, wait_s: float = 0.0, *, last: bool = False) -> float:
         """Merge the dirty log into the bitmap and judge the period; new pages.

@@ -15,8 +15,10 @@ UNLIMITED_PPS = float("inf")
 def work_of(cost: PageCost, host: Host, machine: Machine, transport: str) -> Pipeline:
     """CPU costs of pages, as busy as the CPUs are now, whatever the link carries."""
     source_s, destination_s = cost.source_s, cost.destination_s
-    # The guest's vCPUs share caches, memory and, as siblings, cores with it.
-    slower = 1 + host["guest_interference"] * machine.running_cores
+    # What runs beside a thread shares caches, memory and, as a sibling, its core: the
+    # guest's vCPUs, and the other threads that take part of the work.
+    beside = machine.cores_beside(_other_cores(cost, host))
+    slower = 1 + host["guest_interference"] * beside
     slower *= host.noise.crowded**machine.crowding
     source_s, destination_s = source_s * slower, destination_s * slower
     flush_s = host["flush_handoff_s"]
@@ -45,3 +47,13 @@ def work_of(cost: PageCost, host: Host, machine: Machine, transport: str) -> Pip
         flush_s / cost.flush_pages,
         channels,
     )
+
+
+def _other_cores(cost: PageCost, host: Host) -> float:
+    """CPUs that channels or compressing threads keep busy beside one of them."""
+    channels = cost.channels
+    if channels is None:
+        return 0.0
+    page_s = channels.source_s + (channels.destination_s if host.same_host else 0.0)
+    rate_pps = min(channels.free_rate_pps, 1 / cost.source_s)
+    return max(rate_pps * page_s - 1, 0.0)

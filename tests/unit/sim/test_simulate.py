@@ -249,7 +249,7 @@ def test_cost_does_not_grow_with_ram(tcg_host, count_events):
 
     fast = dict(tcg_host.values)
     fast["page_source_s"] = fast["page_destination_s"] = fast["fresh_page_s"] = 1e-11
-    fast["sync_page_s"] = 0.0
+    fast["sync_page_s"] = fast["sync_dirty_page_s"] = 0.0
     fast["link_bytes_per_s"] = 1e15
     tcg_host.values = fast
     small = count_events(scaled(1), tcg_host)
