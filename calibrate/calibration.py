@@ -77,6 +77,11 @@ def calibrate(
     if not valid:
         raise FitError("no valid run to fit: see the runs' problems")
     _same(valid, SAME_HOST)
+    if len({measurement.destination_host is None for measurement in valid}) > 1:
+        raise FitError(
+            "in some runs the destination shares the source's host, in others it has "
+            "one of its own: fit each kind on its own"
+        )
     groups = by_plan(valid) if planned else by_use(valid)
     basic = groups.basic
     if planned and not basic:

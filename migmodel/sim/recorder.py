@@ -30,6 +30,7 @@ class Recorder:
     def __init__(self, vcpus: int, detailed: bool) -> None:
         self._detailed = detailed
         self._units: list[list[_Unit]] = [[] for _ in range(vcpus)]
+        self._report_s = _SHORTEST_UNIT_S
         self._events: list[Event] = []
         self._rounds: list[Round] = []
         self._samples: list[_Sample] = []
@@ -80,15 +81,25 @@ class Recorder:
 
         It is joined to the unit before when the speed is the same, or when that is
         still shorter than a report; a throttled thread reports once a turn (`turn_s`).
+        What a gap cuts short goes to the unit before it: of a sleep's rest alone it
+        would be no speed.
         """
         if end_s <= start_s:
             return
         units = self._units[vcpu]
+        if gap_s == 0:
+            self._report_s = max(_SHORTEST_UNIT_S, turn_s)
+        elif len(units) > 1 and units[-2][3] == 0 and units[-2][0] >= 0:
+            rest = units[-1]
+            if rest[3] == 0 and rest[1] - rest[0] < self._report_s - _A_LITTLE_S:
+                units.pop()
+                units[-1][1] = rest[1]
+                units[-1][2] += rest[2]
         if units and gap_s == 0 and units[-1][3] == 0:
             last = units[-1]
             old_rate = last[2] / (last[1] - last[0])
             same = abs(pages / (end_s - start_s) - old_rate) <= _SAME_SPEED * old_rate
-            short = last[1] - last[0] < max(_SHORTEST_UNIT_S, turn_s) - _A_LITTLE_S
+            short = last[1] - last[0] < self._report_s - _A_LITTLE_S
             if same or (short and start_s > 0):
                 last[1] = end_s
                 last[2] += pages

@@ -134,6 +134,13 @@ def test_runs_of_two_hosts_are_refused():
         calibrate(_start(), both, name="x")
 
 
+def test_runs_on_one_host_and_on_two_are_not_mixed():
+    one = runs_on(_start(), quick=True)
+    two = [msgspec.structs.replace(run, destination_host=run.host) for run in one]
+    with pytest.raises(FitError, match="each kind on its own"):
+        calibrate(_start(), one + two, name="x")
+
+
 def test_too_few_numbers_are_refused():
     one = observe(runs_on(_start())[:1])
     with pytest.raises(FitError, match="cannot determine"):

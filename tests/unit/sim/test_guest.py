@@ -80,6 +80,17 @@ def test_a_throttled_thread_reports_no_less_than_a_turn() -> None:
     assert min(guest.pages) >= 5000
 
 
+def test_a_sleeps_rest_before_the_switch_is_no_unit_of_its_own() -> None:
+    recorder = Recorder(1, detailed=True)
+    recorder.work(0, 0.0, 0.2, 5000.0, turn_s=0.2)
+    recorder.work(0, 0.2, 0.4, 6000.0, turn_s=0.2)
+    recorder.work(0, 0.4, 0.5, 1.0, turn_s=0.2)
+    recorder.work(0, 0.5, 0.6, 0.0, gap_s=0.1)
+    guest = recorder.trace(Outcome(verdict="completed"), Phases(end_s=0.6)).guest
+    assert guest.end_s[-2:] == [0.5, 0.6]
+    assert guest.pages[-2:] == [6001.0, 0.0]
+
+
 def test_zeros_held_still_are_zero_memory() -> None:
     def pages(content: str) -> float:
         scenario = Scenario(
