@@ -90,7 +90,8 @@ def calibrate(
     observations = observe(basic)
     adapted = _adapted(start, basic or valid)
     if planned:
-        free = _free(observations)
+        # What the start has as 0 its kind of host does not have at all.
+        free = [it for it in _free(observations) if adapted.parameters[it].value > 0]
     else:
         free = _tried(adapted, observations, _candidates(groups), jobs)
         adapted = filled_in(adapted, free)

@@ -226,14 +226,25 @@ def _options(
 
 
 def _execute(runs: Sequence[PlannedRun], folder: Path, options: DriverOptions) -> None:
+    import msgspec
+
     from migmodel.analysis.campaign import execute, is_done
     from migmodel.qemu.driver import measure
     from migmodel.qemu.host import busy_share
     from migmodel.show.progress import suite_progress
 
     from .plan import OVERHEAD_S
+    from .recipe import PREFIX
+    from .technique_runs import TECHNIQUE_RUNS
 
     runs = _runnable(runs, options)
+    # A technique's runs tell what pages cost, not how fast guests are.
+    brief = msgspec.structs.replace(
+        options, baseline_s=QUICK_BASELINE_S, after_s=QUICK_AFTER_S
+    )
+    of_techniques = {
+        PREFIX + recipe.name for own in TECHNIQUE_RUNS.values() for recipe in own
+    }
     busy = busy_share()
     if busy > BUSY_WARNING:
         click.echo(
@@ -252,7 +263,8 @@ def _execute(runs: Sequence[PlannedRun], folder: Path, options: DriverOptions) -
 
         def one(scenario: Scenario, repeat: int) -> Measurement:
             progress.starting(scenario.name, repeat)
-            return measure(scenario, options, repeat=repeat, on_progress=progress.phase)
+            chosen = brief if scenario.name in of_techniques else options
+            return measure(scenario, chosen, repeat=repeat, on_progress=progress.phase)
 
         plan = [
             (run.scenario, repeat)
