@@ -135,7 +135,7 @@ BASIC = (
     Recipe(
         "postcopy",
         "post-copy switch, stream and faults",
-        ("device_save_s", "postcopy_switch_s", "fault_s", "fault_pages"),
+        ("device_save_s", "postcopy_switch_s", "fault_pages", "placed_touch_s"),
         share=0.8,
         bandwidth=180_000_000,
         technique="postcopy",
@@ -194,7 +194,7 @@ MORE = (
     Recipe(
         "postcopy-page",
         "faults of a guest that is faster than the stream",
-        ("fault_s", "fault_pages"),
+        ("fault_s", "placed_touch_s"),
         share=0.8,
         touch="page",
         bandwidth=180_000_000,

@@ -45,15 +45,66 @@ def front_rate_pps(
     return request_pages / (request_pages / share + fault_s)
 
 
-def pages_a_request(follow_pages: float, fault_s: float, stall_s: float) -> float:
-    """Pages that come for one request when a stall lasts another time than `fault_s`.
+def pages_a_request(
+    stream_pps: float, touch_pps: float, stall_s: float, most: float
+) -> float:
+    """Pages from one fault of a thread at the stream's front to the next.
 
-    The stream goes on while the thread stands still: what comes beside the page itself
-    is in proportion to the stall.
+    The stream goes on while the thread stands still; the thread then runs through what
+    has come meanwhile, and through what comes while it does, until it has caught up.
+
+    Parameters
+    ----------
+    stream_pps, touch_pps : float
+        Pace of the stream, and of the thread over pages that are there.
+    stall_s : float
+        From the fault until the thread runs again [s].
+    most : float
+        Pages after which a thread that is hardly faster, or slower, runs into the
+        front all the same: the stream's pace is its mean.
     """
-    if fault_s <= 0 or stall_s == fault_s:
-        return follow_pages
-    return 1.0 + (follow_pages - 1.0) * stall_s / fault_s
+    if touch_pps <= stream_pps:
+        return most
+    lead = stream_pps * stall_s
+    return min(max(lead * touch_pps / (touch_pps - stream_pps), 1.0), most)
+
+
+def faults_at_front(
+    stream_pps: float,
+    place_s: float,
+    touch_s: float,
+    stands_s: float,
+    batch: float,
+    most: float,
+) -> list[tuple[float, float]]:
+    """Faults a page of a thread that runs into the stream's front, and their waits [s].
+
+    Pages come in batches, and are placed one after the other. A thread that has gone
+    through a batch waits for the next one; one that is faster than placing waits within
+    a batch, too, for no longer than it stands still anyway.
+
+    Parameters
+    ----------
+    stream_pps : float
+        Mean pace of the stream.
+    place_s, touch_s : float
+        Time a page: to place it, and of the thread to go through it [s].
+    stands_s : float
+        From a fault until the thread runs again, beside the wait [s].
+    batch : float
+        Pages that come at a time.
+    most : float
+        As in `pages_a_request`.
+    """
+    behind = pages_a_request(stream_pps, 1 / touch_s, stands_s, most)
+    within = pages_a_request(1 / place_s, 1 / touch_s, stands_s, math.inf)
+    gap_s = batch * (1 / stream_pps - place_s)
+    if behind > batch:
+        # Some batch's end comes by chance while the next one is awaited.
+        wait_s = gap_s / 2
+    else:
+        wait_s = min(gap_s, batch * (1 / stream_pps - touch_s))
+    return [(1 / max(behind, batch), max(wait_s, 0.0)), (1 / within, 0.0)]
 
 
 def dispersed_share(missing_pages: float, share_pages: float) -> float:

@@ -85,7 +85,13 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "stall of a post-copy fault beside the page's transfer", 0, 1
     ),
     "fault_pages": ParameterSpec(
-        "pages that follow a requested one before the next request", 1, 1e4
+        "pages after which a thread as fast as the stream runs into its front", 1, 1e4
+    ),
+    "placed_touch_s": ParameterSpec(
+        "what the first touch of a page just placed takes longer: cold caches",
+        0,
+        1e-3,
+        1e-6,
     ),
     "sweep_touch_s": ParameterSpec(
         "a vCPU's time to rewrite a page, every byte with a new key", 1e-9, 1e-2

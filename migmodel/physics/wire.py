@@ -19,6 +19,7 @@ TCP_BUFFER_BYTES = 4 << 20
 # A writer that waits for room in a TCP socket is woken when a third of it is free
 # (Linux net/core/stream.c, sk_stream_write_space).
 SOCKET_REFILL_SHARE = 1 / 3
+SEGMENT_BYTES = 65_536.0  # that TCP hands a link at a time (Linux GSO_MAX_SIZE)
 ITERATE_BYTES = 18  # section header 5, EOS 8, footer 5 of each iterate call
 FLUSH_PAGES = 32  # 64 iovecs, two a page: header and body
 FLUSH_ZERO_PAGES = 3640  # 32 KiB of headers

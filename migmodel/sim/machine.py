@@ -205,9 +205,13 @@ class Machine:
 
     def touch_rate_pps(self) -> float:
         """Pages/s that a thread would write now if none were missing."""
-        rate = self.throttle.run_share / self._touch_s()
         pace = self.sweepers[0].pace_pps
+        rate = self.full_rate_pps()
         return rate if pace is None else min(rate, pace)
+
+    def full_rate_pps(self) -> float:
+        """The same of a thread that is behind its pace."""
+        return self.throttle.run_share / self._touch_s()
 
     def _running_share(self) -> float:
         """Share of a CPU that a vCPU gets while it is let run.

@@ -6,6 +6,7 @@ migration/migration.c (postcopy_pause). Equations P1 to P6 of docs/model.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable
 from typing import Any
 
@@ -13,17 +14,14 @@ import simpy
 
 from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
-from migmodel.physics.faults import (
-    FaultLatencies,
-    dispersed_share,
-    front_rate_pps,
-    pages_a_request,
-)
+from migmodel.physics.faults import FaultLatencies as Latencies
+from migmodel.physics.faults import dispersed_share, faults_at_front, front_rate_pps
 from migmodel.records.scenario import UNRECOVERED
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
 from migmodel.units import PAGE_BYTES
 
+Faults = list[tuple[float, float]]  # a page, and how long each waits [s]
 Spell = Generator[simpy.Event, Any, float]  # tells how much of it has passed
 _PARTS = 64  # of what is missing, where the stream and the threads go apart
 _STANDSTILL_PPS = 1e-6
@@ -48,8 +46,6 @@ class Push:
         # What neither latencies nor blocktime hold: QEMU sees the fault later than the
         # vCPU has it, and the vCPU wakes up later than its page is placed.
         self._wakeup_s = host["preempt_wakeup_s"] if self._preempts else 0.0
-        follow = pages_a_request(host["fault_pages"], host["fault_s"], stall)
-        self._request_pages = max(follow, self._host_pages)
         self._missing = {
             vcpu: float((memory.dirty[share] * memory.length[share]).sum())
             for vcpu, share in memory.shares.items()
@@ -58,7 +54,7 @@ class Push:
         self._charged_requests = 0.0
         self._zeros = memory.pending_of(PageKind.ZERO)
         self.first_wait_s = 0.0  # of a thread, for the window after the switch's
-        self.latencies = FaultLatencies(host["fault_jitter_sd"])
+        self.latencies = Latencies(host["fault_jitter_sd"])
         # Of each thread, in all its faults.
         self._stalls_s = dict.fromkeys(self._missing, 0.0)
         self.began_s = migration.env.now
@@ -117,26 +113,25 @@ class Push:
         # A thread that waits for its pages leaves the CPU to the stream, which is
         # faster then, and so is the thread.
         for _ in range(_MEETING_STEPS):
-            front = front_rate_pps(
-                rate, self._following_stall_s, self._request_pages, len(fronts)
-            )
+            # Only a huge page has to come whole before anything in it is touched.
+            stall_s = self._following_stall_s if self._host_pages > 1 else 0.0
+            front = front_rate_pps(rate, stall_s, self._host_pages, len(fronts))
             machine.follow_stream(fronts, front)
             rate = machine.set_stream(pipeline)
+        faults, touch_pps = self._following(rate), machine.touch_rate_pps()
         each = min(self._missing[vcpu] for vcpu in fronts)
         seconds = each / max(front, rate / len(fronts))
         each, pages, seconds = self._leg(fronts, each, seconds, most)
         share = yield from self._hold(seconds)
         self._arrived(fronts, each * share)
         pages *= share
-        if machine.touch_rate_pps() > front:
-            requests = pages / self._request_pages
-            self._note_following(requests, rate, len(fronts))
-            standing = 1 - front / machine.touch_rate_pps()
+        if touch_pps > front:
+            self._note_following(faults, pages, rate, len(fronts))
+            standing = 1 - front / touch_pps
             self._stand_still(fronts, seconds * share * standing)
         else:
-            requests = float(len(fronts))
+            self.requests += len(fronts)
             self._note_first(fronts, rate)
-        self.requests += requests
         self._sent(pages, PageKind.NORMAL, pipeline)
 
     def _leg(
@@ -175,6 +170,7 @@ class Push:
         front = window_pages / wire.WINDOW_S / len(fronts) + own_pps
         machine.follow_stream(fronts, front)
         machine.set_stream(pipeline)
+        faults = self._following(burst_pps)
         each = min(self._missing[vcpu] for vcpu in fronts)
         each, pages, seconds = self._leg(fronts, each, each / front, most)
         share = yield from self._hold(seconds)
@@ -182,16 +178,14 @@ class Push:
         seconds *= share
         if self._preempts:
             requests = own_pps * seconds * len(fronts) / self._host_pages
+            self.requests += requests
             self.latencies.add(requests, latency_s)
             self._stand_still(fronts, requests / len(fronts) * latency_s)
         else:
-            windows = seconds / wire.WINDOW_S
-            requests = pages * share / self._request_pages
-            self._note_following(requests, burst_pps, len(fronts))
-            requests += self._note_waits(windows, burst_s, len(fronts))
+            self._note_following(faults, pages * share, burst_pps, len(fronts))
+            self._note_waits(seconds / wire.WINDOW_S, burst_s, len(fronts))
             standing = 1 - front / machine.touch_rate_pps()
             self._stand_still(fronts, seconds * standing)
-        self.requests += requests
         self._sent(pages * share, PageKind.NORMAL, pipeline)
 
     def _go_apart(self, fronts: list[int]) -> Process:
@@ -271,8 +265,33 @@ class Push:
 
     # -- faults --
 
-    def _note_waits(self, windows: float, burst_s: float, fronts: int) -> float:
-        """The last request of each window and thread; how many.
+    def _following(self, rate: float) -> Faults:
+        """Faults a page of threads that run into such a stream's front; their waits.
+
+        With preempt the answer may come first.
+        """
+        host, stream = self._migration.host, self._migration.stream
+        stall_s, place_s = self._following_stall_s, host["postcopy_page_s"]
+        if (unit := self._host_pages) > 1:
+            return [(1 / unit, unit / rate + self._stall_s)]
+        batch = float(wire.FLUSH_PAGES)
+        link_pps = stream.link_bytes_per_s / wire.NORMAL_PAGE_BYTES
+        if stream.queue is not None and rate >= link_pps * (1 - 1e-6):
+            batch = wire.SEGMENT_BYTES / wire.NORMAL_PAGE_BYTES
+        full_pps = self._migration.machine.full_rate_pps()
+        page_s = 1 / full_pps + host["placed_touch_s"]
+        most = host["fault_pages"]
+        found = faults_at_front(
+            rate, place_s, page_s, stall_s + self._wakeup_s, batch, most
+        )
+        answer_s = self._stall_s if self._preempts else math.inf
+        return [
+            (a_page, min(wait_s + stall_s, answer_s) + place_s)
+            for a_page, wait_s in found
+        ]
+
+    def _note_waits(self, windows: float, burst_s: float, fronts: int) -> None:
+        """The last request of each window and thread.
 
         Such a request wakes the migration thread, but qemu_savevm_state_iterate sends
         nothing while the window is over its budget (QEMU 10.0 migration/savevm.c): the
@@ -282,30 +301,19 @@ class Push:
         self.first_wait_s = self.first_wait_s or wait_s
         self.latencies.add(windows * fronts, wait_s, jitter_s=0.0)
         self._migration.stream.source_cpu_s += windows * wait_s
-        return windows * fronts
+        self.requests += windows * fronts
 
     def _note_following(
         self,
-        requests: float,
-        rate: float,
-        fronts: int,  # noqa: ARG002, for several threads' own calls
+        faults: Faults,
+        pages: float,
+        rate: float,  # noqa: ARG002, this and the next: for several threads' calls
+        fronts: int,  # noqa: ARG002
     ) -> None:
-        """Requests of threads that run into the stream's own front.
-
-        Most wait for a page that has come with its batch and is about to be placed; the
-        first of a batch waits for the batch. With preempt the answer may come first.
-        """
-        place_s = self._migration.host["postcopy_page_s"]
-        unit = self._host_pages
-        if unit > 1:
-            self.latencies.add(requests, unit / rate + self._stall_s)
-            return
-        answer_s = self._stall_s + place_s if self._preempts else float("inf")
-        batch_s = wire.FLUSH_PAGES / rate
-        gap_s = max(batch_s - wire.FLUSH_PAGES * place_s, 0.0)
-        share = min(self._request_pages / wire.FLUSH_PAGES, 1.0)
-        for part, wait_s in ((share, gap_s / 2), (1 - share, 0.5 / rate)):
-            self.latencies.add(requests * part, min(wait_s + place_s, answer_s))
+        """Requests of threads that run into the stream's own front."""
+        for a_page, wait_s in faults:
+            self.requests += pages * a_page
+            self.latencies.add(pages * a_page, wait_s)
 
     def _note_first(self, fronts: list[int], rate: float) -> None:
         """The first page of a thread comes behind all that is on its way already."""

@@ -11,7 +11,7 @@ from migmodel.physics.cpu import Pipeline
 from migmodel.physics.faults import blocked_requests, dispersed_share, run_pages
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
-from migmodel.sim.postcopy import Push
+from migmodel.sim.postcopy import Faults, Push
 
 _PARTS = 64  # of what is missing, within which it is as likely everywhere
 _FEWEST_PAGES = 512.0
@@ -26,28 +26,30 @@ class QueuedPush(Push):
         super().__init__(migration)
         self._shares_thread = migration.settings.rules.preempt_shares_thread
 
-    def _note_following(self, requests: float, rate: float, fronts: int) -> None:
+    def _note_following(
+        self, faults: Faults, pages: float, rate: float, fronts: int
+    ) -> None:
         """Beside the faults at its front: the calls that brought it there (Eq P12)."""
         queued = self._queued_pages(rate, self._limit()[0] / wire.WINDOW_S)
         one = fronts < 2 or queued < fronts * wire.FLUSH_PAGES
         beside = self._preempts and not self._shares_thread
         if one or beside or self._host_pages > 1:
             # What is under way is one call's.
-            super()._note_following(requests, rate, fronts)
+            super()._note_following(faults, pages, rate, fronts)
             return
         waits_s = self._stall_s + queued / rate
-        calls = requests * self._request_pages / run_pages(rate, waits_s, fronts)
+        calls = pages / run_pages(rate, waits_s, fronts)
+        self.requests += calls
         self.latencies.add(calls, waits_s, self._stall_s)
         if not self._preempts:
-            super()._note_following(requests, rate, fronts)
-            self.requests += calls
+            super()._note_following(faults, pages, rate, fronts)
             return
         # The page itself comes at once; the run behind it comes, queued, in the bulk.
         self.latencies.add(calls, self._stall_s)
-        self.latencies.add(
-            requests, 0.5 / rate + self._migration.host["postcopy_page_s"]
-        )
-        self.requests += 2 * calls
+        place_s = self._migration.host["postcopy_page_s"]
+        beside_them = pages * sum(a_page for a_page, _ in faults)
+        self.latencies.add(beside_them, 0.5 / rate + place_s)
+        self.requests += calls + beside_them
 
     def _free(self) -> Pipeline:
         stream = self._migration.stream

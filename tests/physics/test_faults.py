@@ -12,7 +12,11 @@ from migmodel.physics.dirtylimit import (
     next_sleep_s,
     ring_full_time_s,
 )
-from migmodel.physics.faults import FaultLatencies, pages_a_request
+from migmodel.physics.faults import (
+    FaultLatencies,
+    faults_at_front,
+    pages_a_request,
+)
 
 
 def test_without_spread_all_are_in_the_bucket_of_their_mean():
@@ -51,10 +55,39 @@ def test_nobody_asked_means_no_figures():
     assert latencies.percentile_s(0.5) is None
 
 
-def test_a_shorter_stall_brings_fewer_pages_beside_the_one_asked_for():
-    assert pages_a_request(5.0, 1e-4, 1e-4) == 5.0
-    assert pages_a_request(5.0, 1e-4, 5e-5) == pytest.approx(3.0)
-    assert pages_a_request(5.0, 0.0, 5e-5) == 5.0
+def test_a_thread_catches_up_over_what_came_while_it_stood_still():
+    stream_pps, touch_pps, stall_s = 200_000.0, 600_000.0, 2e-5
+    pages = pages_a_request(stream_pps, touch_pps, stall_s, most=1000.0)
+    # So long it stood and ran; so many came meanwhile.
+    assert stream_pps * (stall_s + pages / touch_pps) == pytest.approx(pages)
+    # Much faster, it has but what came during the stall; hardly faster, all it may.
+    assert pages_a_request(stream_pps, 1e12, stall_s, 1000.0) == pytest.approx(4.0)
+    assert pages_a_request(stream_pps, 1.001 * stream_pps, stall_s, 1000.0) == 1000.0
+    assert pages_a_request(stream_pps, 0.5 * stream_pps, stall_s, 1000.0) == 1000.0
+    assert pages_a_request(stream_pps, 1e12, 0.0, 1000.0) == 1.0
+
+
+def test_faults_at_the_front_in_the_limits():
+    batch, place_s, stands_s = 32.0, 3e-6, 2e-5
+    # A slow stream: each batch is awaited, and nothing within it by a slow thread.
+    slow_pps = 1000.0
+    (a_page, wait_s), (within, _) = faults_at_front(
+        slow_pps, place_s, 4e-6, stands_s, batch, 500.0
+    )
+    assert a_page == 1 / batch
+    assert wait_s == pytest.approx(batch / slow_pps, rel=0.01)
+    assert within == 0
+    # A thread that touches at once asks within a batch, too, for all that it stands.
+    _, (within, wait_s) = faults_at_front(
+        slow_pps, place_s, 1e-12, stands_s, batch, 500.0
+    )
+    assert within == pytest.approx(place_s / stands_s)
+    assert wait_s == 0
+    # One that is slower than the stream runs into it by chance.
+    (a_page, _), (within, _) = faults_at_front(
+        200_000.0, place_s, 6e-6, stands_s, batch, 500.0
+    )
+    assert (a_page, within) == (1 / 500.0, 0)
 
 
 def test_near_its_quota_a_vcpu_is_left_alone():
