@@ -81,7 +81,8 @@ def faults_at_front(
 
     Pages come in batches, and are placed one after the other. A thread that has gone
     through a batch waits for the next one; one that is faster than placing waits within
-    a batch, too, for no longer than it stands still anyway.
+    a batch, too, if that lasts longer than the thread stands still, and then for no
+    longer than it does anyway.
 
     Parameters
     ----------
@@ -104,7 +105,8 @@ def faults_at_front(
         wait_s = gap_s / 2
     else:
         wait_s = min(gap_s, batch * (1 / stream_pps - touch_s))
-    return [(1 / max(behind, batch), max(wait_s, 0.0)), (1 / within, 0.0)]
+    of_batches = 1 / max(behind, batch)
+    return [(of_batches, max(wait_s, 0.0)), (max(1 / within - of_batches, 0.0), 0.0)]
 
 
 def dispersed_share(missing_pages: float, share_pages: float) -> float:

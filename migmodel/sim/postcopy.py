@@ -286,7 +286,7 @@ class Push:
         )
         answer_s = self._stall_s if self._preempts else math.inf
         return [
-            (a_page, min(wait_s + stall_s, answer_s) + place_s)
+            (a_page, min(wait_s + 0.5 / rate, answer_s) + place_s)
             for a_page, wait_s in found
         ]
 
