@@ -24,6 +24,7 @@ LOOSE = {
     "fault_jitter_sd": 0.2,  # one percentile of a narrow distribution
     "zstd_decode_text_s": 0.2,  # microseconds, beside what reading a packet costs
     "compress_block_s": 0.2,  # a tenth of what a page takes
+    "xbzrle_decode_s": 0.3,  # nanoseconds: a twentieth of a zero page's header
 }
 USUAL = 0.1
 
