@@ -14,8 +14,12 @@ import simpy
 
 from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
-from migmodel.physics.faults import FaultLatencies as Latencies
-from migmodel.physics.faults import dispersed_share, faults_at_front, front_rate_pps
+from migmodel.physics.faults import (
+    FaultLatencies,
+    dispersed_share,
+    faults_at_front,
+    front_rate_pps,
+)
 from migmodel.records.scenario import UNRECOVERED
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
@@ -54,7 +58,7 @@ class Push:
         self._charged_requests = 0.0
         self._zeros = memory.pending_of(PageKind.ZERO)
         self.first_wait_s = 0.0  # of a thread, for the window after the switch's
-        self.latencies = Latencies(host["fault_jitter_sd"])
+        self.latencies = FaultLatencies(host["fault_jitter_sd"])
         # Of each thread, in all its faults.
         self._stalls_s = dict.fromkeys(self._missing, 0.0)
         self.began_s = migration.env.now
@@ -280,10 +284,8 @@ class Push:
             batch = wire.SEGMENT_BYTES / wire.NORMAL_PAGE_BYTES
         full_pps = self._migration.machine.full_rate_pps()
         page_s = 1 / full_pps + host["placed_touch_s"]
-        most = host["fault_pages"]
-        found = faults_at_front(
-            rate, place_s, page_s, stall_s + self._wakeup_s, batch, most
-        )
+        stands_s, most = stall_s + self._wakeup_s, host["fault_pages"]
+        found = faults_at_front(rate, place_s, page_s, stands_s, batch, most)
         answer_s = self._stall_s if self._preempts else math.inf
         return [
             (a_page, min(wait_s + 0.5 / rate, answer_s) + place_s)

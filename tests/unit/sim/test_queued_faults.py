@@ -181,8 +181,7 @@ def test_many_sweeps_wait_for_the_queue_in_turn(host: Host) -> None:
         return switched(host, guest, workload, queue_bytes=queue_bytes, limit=limit)
 
     many, one = faults(8, QUEUE_BYTES), faults(1, QUEUE_BYTES)
-    # One alone stands still for its own faults; of many the calls wait for the queue.
-    assert mean_s(many) > 4 * mean_s(one)
+    assert mean_s(many) > 20 * mean_s(one)
     # A socket that holds no more than a batch makes nobody wait for another's run.
     assert mean_s(faults(8, 131_072)) < 2 * mean_s(faults(1, 131_072))
     # Nor does one that the limit keeps empty: most are answered within a burst.
