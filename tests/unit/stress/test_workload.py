@@ -199,9 +199,10 @@ def test_a_paced_thread_keeps_its_rate(harness: Path) -> None:
     ready_ns = int(lines[1].fields["t_ns"])
     units = [{k: int(v) for k, v in line.fields.items()} for line in lines[2:]]
     elapsed_s = (units[-1]["t_ns"] - ready_ns) / 1e9
-    assert sum(unit["pages"] for unit in units) == pytest.approx(
-        2000 * elapsed_s, rel=0.01, abs=2
-    )
+    pages, due = sum(unit["pages"] for unit in units), 2000 * elapsed_s
+    # Never ahead; behind by what came due while it was off the CPU, on a busy host.
+    off_s = max(unit["gap_ns"] for unit in units) / 1e9
+    assert due - 2000 * off_s - 2 <= pages <= due + 2
 
 
 def test_random_touches_miss_pages_as_chance_does(harness: Path) -> None:
