@@ -150,8 +150,7 @@ def test_a_killed_shell_there_leaves_nothing(
 ) -> None:
     driver = drive(12_000)
     driver.until("migrating")
-    shell = min(pid for pid, it in hosts.processes().items() if it.startswith("sh -c"))
-    os.kill(shell, signal.SIGKILL)
+    os.kill(hosts.shell(), signal.SIGKILL)
     assert driver.end() == ""
     assert "the connection to there broke off" in measured().problems[0]
     hosts.wait(lambda: hosts.leftovers() == [])

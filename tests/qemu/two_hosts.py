@@ -152,6 +152,15 @@ class TwoHosts:
                 continue
         return {pid: words for pid, words in found.items() if "sshd" not in words}
 
+    def shell(self) -> int:
+        """The driver's shell there: its watchdog, a copy of it, is its child.
+
+        Not the lower number of the two: numbers start anew after the highest.
+        """
+        shells = {pid for pid, it in self.processes().items() if it.startswith("sh -c")}
+        [shell] = [pid for pid in shells if _parent(pid) not in shells]
+        return shell
+
     def leftovers(self) -> list[str]:
         """Processes and folders on the second host, whose /tmp is ours."""
         folders = map(str, Path("/tmp").glob("migmodel-" + "[0-9a-f]" * 32))
@@ -164,6 +173,11 @@ class TwoHosts:
         while not true():
             assert time.monotonic() < give_up_s
             time.sleep(0.05)
+
+
+def _parent(pid: int) -> int:
+    status = Path(f"/proc/{pid}/stat").read_text()
+    return int(status.rpartition(")")[2].split()[1])
 
 
 class Driver:
