@@ -186,28 +186,29 @@ _RUN_COSTS = frozenset(
 def _draw_fitted(
     profile: HostProfile, values: dict[str, float], rng: np.random.Generator
 ) -> None:
+    """Draw what was fitted, within its bounds, as far as the fit knows it.
+
+    What runs take is a sum of costs, each a parameter times a count: the likelihood is
+    normal in the parameters themselves. (Drawn by logarithms, two costs of which only
+    the sum is known would make a larger sum in most draws.) As none is below 0, none
+    is drawn above twice what was fitted, which leaves the draws centred on that.
+    """
     names = [n for n, item in profile.parameters.items() if item.stderr and item.value]
     if not names:
         return
-    # Parameters are positive and fitted by their logarithms: relative errors.
-    errors = np.array(
-        [
-            (profile.parameters[n].stderr or 0.0) / profile.parameters[n].value
-            for n in names
-        ]
-    )
+    items = [profile.parameters[n] for n in names]
+    value = np.array([item.value for item in items])
+    stderr = np.array([item.stderr or 0.0 for item in items])
+    lower = np.array([item.lower or 0.0 for item in items])
+    upper = np.array([np.inf if item.upper is None else item.upper for item in items])
     matrix = np.eye(len(names))
     for i, first in enumerate(names):
         for j, second in enumerate(names[:i]):
-            value = profile.correlation.get(first, {}).get(second, 0.0)
-            matrix[i, j] = matrix[j, i] = value
+            correlation = profile.correlation.get(first, {}).get(second, 0.0)
+            matrix[i, j] = matrix[j, i] = correlation
     # An estimated correlation matrix may miss being positive by rounding.
     eigenvalues, vectors = np.linalg.eigh(matrix)
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
-    drawn = np.exp(errors * (root @ rng.standard_normal(len(names))))
-    for name, factor in zip(names, drawn, strict=True):
-        item = profile.parameters[name]
-        value = item.value * float(factor)
-        lower = 0.0 if item.lower is None else item.lower
-        upper = np.inf if item.upper is None else item.upper
-        values[name] = float(min(max(value, lower), upper))
+    drawn = value + stderr * (root @ rng.standard_normal(len(names)))
+    found = np.clip(np.clip(drawn, 0.0, 2 * value), lower, upper)
+    values.update(zip(names, found.tolist(), strict=True))
