@@ -18,7 +18,7 @@ SMALLEST_RAM_BYTES = 96 * MIB
 HUGE_BYTES = 2 * MIB  # working sets are whole huge pages, one at least
 USUAL_SHARE = 5 / 7  # of the largest guest: what most runs take
 # What a run costs beside its migration: start, fill, settle, watch before and after.
-OVERHEAD_S = 4.5
+OVERHEAD_S = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ def plan_runs(
             f"--mem must be at least {SMALLEST_RAM_BYTES // MIB} MiB to calibrate, "
             f"not {bounds.ram_bytes // MIB} MiB"
         )
-    runs = _within(bounds, BASIC, repeats=2 if quick else 3)
+    runs = _within(bounds, BASIC, 2 if quick else 3, quick=quick)
     if not quick:
-        runs += _within(bounds, MORE, repeats=2)
+        runs += _within(bounds, MORE, 2)
     for technique in techniques:
         repeats = 1 if quick else MORE_REPEATS.get(technique, REPEATS)
-        runs += _within(bounds, TECHNIQUE_RUNS[technique], repeats)
+        runs += _within(bounds, TECHNIQUE_RUNS[technique], repeats, quick=quick)
     return runs
 
 
@@ -125,12 +125,12 @@ def estimate_s(runs: Iterable[PlannedRun]) -> float:
 
 
 def _within(
-    bounds: Bounds, recipes: Iterable[Recipe], repeats: int
+    bounds: Bounds, recipes: Iterable[Recipe], repeats: int, *, quick: bool = False
 ) -> list[PlannedRun]:
     return [
         PlannedRun(
             scenario=_scenario(recipe, bounds),
-            repeats=recipe.repeats or repeats,
+            repeats=(quick and recipe.quick_repeats) or recipe.repeats or repeats,
             purpose=recipe.purpose,
             expected_s=recipe.expected_s,
         )

@@ -35,6 +35,9 @@ class Recipe:
         In the largest guest; most take five sevenths of it.
     repeats : int or None
         None: as many as its table's are.
+    quick_repeats : int or None
+        Instead, where a quick calibration takes fewer: of what lasts long, or need not
+        show its spread.
     bandwidth : int
         max-bandwidth [bytes/s]; 0 is unlimited.
     filling : float
@@ -51,6 +54,7 @@ class Recipe:
     still: float = 0.0
     largest: bool = False
     repeats: int | None = None
+    quick_repeats: int | None = None
     rate_pps: float | None = None
     vcpus: int = 1
     touch: Touch = "sweep"

@@ -34,7 +34,10 @@ LEAPS = (
     ((0.99, 0.98, 0.96), (1.01, 1.02, 1.04)),
 )
 MOST_LEAPS = 9
-HOPELESS = 3.0  # times the least cost, from which on farther leaps are worse still
+# Farther leaps are worse still where two in a row were worse by so much, or one so many
+# times as bad.
+CLEARLY_WORSE = 10.0
+HOPELESS = 3.0
 WORTH_A_LEAP = 2.0  # of cost gained, as of two numbers a standard error off
 FEW = 10  # parameters: then searches are short, and some more of them cost little
 SCATTERED = 6
@@ -72,8 +75,8 @@ def find(
         begins += _scattered(start)
     result = _best([_descend(begin, distances, coarse) for begin in begins])
     here, least = result.params, cost_of(result.residual)
-    idle = 0
-    for number in range(MOST_LEAPS):
+    idle = 1  # the first set has just been tried
+    for number in range(1, MOST_LEAPS):
         before = least
         here, least = _leap(here, distances, LEAPS[number % len(LEAPS)])
         idle = 0 if before - least >= WORTH_A_LEAP else idle + 1
@@ -142,14 +145,17 @@ def _leap(
         middle = here[name].value
         best = middle
         for factors in leaps:
+            last, rises = least, 0
             for factor in factors:
                 # lmfit keeps it within its bounds.
                 here[name].value = middle + math.log(factor)
                 cost = cost_of(distances(here, None))
                 if cost < least:
                     least, best = cost, here[name].value
-                elif cost > HOPELESS * least:
+                rises = rises + 1 if cost > max(last, least + CLEARLY_WORSE) else 0
+                if rises == 2 or cost > HOPELESS * least:
                     break
+                last = cost
         here[name].value = best
     # What was better for each is better yet farther on, if they lie along a valley.
     while True:

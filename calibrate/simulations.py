@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from typing import NamedTuple
 
 from migmodel.analysis.workers import interrupts_held_back, worker_pool
 from migmodel.errors import JobError
@@ -40,6 +42,7 @@ class Simulations:
         self._jobs = min(jobs, len(self._scenarios))
         self._pool: ProcessPoolExecutor | None = None
         self._results = [_Results() for _ in self._scenarios]
+        self._took_s = [0.0] * len(self._scenarios)
 
     def __enter__(self) -> Simulations:
         """Get ready for the first host."""
@@ -77,19 +80,43 @@ class Simulations:
     ) -> list[tuple[Observables, tuple[str, ...]]]:
         if self._pool is None:
             return [_simulated(self._scenarios[number], host) for number in numbers]
+        # A part for each process: most simulations take less than handing them over.
+        parts = self._parts(numbers)
+        found: dict[int, tuple[Observables, tuple[str, ...]]] = {}
         try:
-            futures: list[Future[tuple[Observables, tuple[str, ...]]]]
+            futures: list[Future[list[_Simulated]]]
             with interrupts_held_back():
                 futures = [
-                    self._pool.submit(_simulated_kept, number, host)
-                    for number in numbers
+                    self._pool.submit(_simulated_kept, part, host) for part in parts
                 ]
-            return [future.result() for future in futures]
+            for part, future in zip(parts, futures, strict=True):
+                for number, done in zip(part, future.result(), strict=True):
+                    found[number] = done.observables, done.names
+                    self._took_s[number] = done.seconds
+            return [found[number] for number in numbers]
         except BrokenProcessPool:
             raise JobError(
                 "a worker process died, perhaps for lack of memory: the runs are "
                 "kept, calibrate --fit-only goes on from them"
             ) from None
+
+    def _parts(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Scenarios for each process, so that all have about as long to do."""
+        parts: list[list[int]] = [[] for _ in range(self._jobs)]
+        busy_s = [0.0] * self._jobs
+        for number in sorted(numbers, key=self._took_s.__getitem__, reverse=True):
+            idlest = busy_s.index(min(busy_s))
+            parts[idlest].append(number)
+            busy_s[idlest] += self._took_s[number] or 1.0  # not known at first
+        return [part for part in parts if part]
+
+
+class _Simulated(NamedTuple):
+    """What a worker process answers of a scenario."""
+
+    observables: Observables
+    names: tuple[str, ...]
+    seconds: float
 
 
 class _Results:
@@ -145,8 +172,13 @@ def _keep(scenarios: list[Scenario]) -> None:
     _kept[:] = scenarios
 
 
-def _simulated_kept(number: int, host: Host) -> tuple[Observables, tuple[str, ...]]:
-    return _simulated(_kept[number], host)
+def _simulated_kept(numbers: Sequence[int], host: Host) -> list[_Simulated]:
+    done = []
+    for number in numbers:
+        begin_s = time.perf_counter()
+        found, names = _simulated(_kept[number], host)
+        done.append(_Simulated(found, names, time.perf_counter() - begin_s))
+    return done
 
 
 def _simulated(scenario: Scenario, host: Host) -> tuple[Observables, tuple[str, ...]]:

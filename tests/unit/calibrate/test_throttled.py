@@ -15,7 +15,7 @@ from migmodel.sim.simulate import draw_host, simulate
 
 from .facts import FACTS
 
-PERCENTS = [20, 30, 40, 50, 60, 70, 80]
+PERCENTS = [20, 40, 60, 80]
 
 
 def runs(name, level_sd, turn_s, count=8):
@@ -60,7 +60,7 @@ def test_each_level_that_was_held_is_told_apart():
     run = runs("throttle", 0.0, 0.0, 1)[0]
     held = list(held_levels(run.trace))
     assert held == PERCENTS[: len(held)]  # it ends at one or the other, by the host
-    assert len(held) >= 6
+    assert len(held) >= 3
     values = observe([run])[0].values
     slowdowns = [values[f"slowdown_at_{percent}"] for percent in held]
     assert slowdowns == sorted(slowdowns)

@@ -32,7 +32,8 @@ def drawn(tcg_profile):
             parameters=parameters,
             correlation={first: {second: correlation}, second: {first: correlation}},
         )
-        hosts = [draw_host(profile, rng) for rng in np.random.default_rng(1).spawn(DRAWS)]
+        rngs = np.random.default_rng(1).spawn(DRAWS)
+        hosts = [draw_host(profile, rng) for rng in rngs]
         return {name: np.array([host[name] for host in hosts]) for name in BOTH}
 
     return draw
