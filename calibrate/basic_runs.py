@@ -37,6 +37,7 @@ BASIC = (
             "window_source_s",
             "window_destination_s",
         ),
+        repeats=2,  # it lasts long, and its repeats agree
         quick_repeats=1,
         share=0.5,
         rate_pps=9000,

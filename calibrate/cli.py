@@ -45,7 +45,7 @@ BUSY_WARNING = 0.2  # share of the host's CPUs that others use
     type=click.Path(dir_okay=False, path_type=Path),
     help="The profile; runs are kept beside it in FILE.runs/.",
 )
-@click.option("--quick", is_flag=True, help="Three minutes instead of eight.")
+@click.option("--quick", is_flag=True, help="In 3.5 minutes instead of 8.")
 @click.option(
     "--techniques",
     metavar="all|basic|NAME,...",

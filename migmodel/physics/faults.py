@@ -134,6 +134,28 @@ def run_pages(stream_pps: float, waits_s: float, threads: int) -> float:
     return stream_pps * cycle_s / threads
 
 
+def answered_s(alone_s: float, between_s: float, threads: int) -> float:
+    """How long each of several threads waits for answers that come one at a time [s].
+
+    A closed queue with one server, by mean value analysis: who asks finds as many
+    before it as there would be on average without it (Reiser and Lavenberg 1980).
+
+    Parameters
+    ----------
+    alone_s : float
+        How long one thread alone waits [s].
+    between_s : float
+        From an answer to the thread's next request [s].
+    threads : int
+        How many ask, one request each at a time.
+    """
+    waits_s, queued = alone_s, 0.0
+    for number in range(1, threads + 1):
+        waits_s = alone_s * (1 + queued)
+        queued = number * waits_s / max(waits_s + between_s, 1e-12)
+    return waits_s
+
+
 def blocked_requests(
     blocked_s: float, busy_share: float, period_s: float
 ) -> tuple[float, float]:

@@ -16,7 +16,6 @@ from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
 from migmodel.physics.faults import (
     FaultLatencies,
-    dispersed_share,
     faults_at_front,
     front_rate_pps,
 )
@@ -27,7 +26,6 @@ from migmodel.units import PAGE_BYTES
 
 Faults = list[tuple[float, float]]  # a page, and how long each waits [s]
 Spell = Generator[simpy.Event, Any, float]  # tells how much of it has passed
-_PARTS = 64  # of what is missing, where the stream and the threads go apart
 _STANDSTILL_PPS = 1e-6
 _MEETING_STEPS = 4  # halve what the stream and its followers are apart, and more
 
@@ -41,8 +39,6 @@ class Push:
         memory = migration.memory
         self._host_pages = scenario.guest.host_page_bytes / PAGE_BYTES
         self._preempts = migration.settings.has("postcopy-preempt")
-        jumps = migration.settings.rules.preempt_jumps
-        self._apart = self._preempts and not jumps
         stall = host["preempt_fault_s"] if self._preempts else host["fault_s"]
         self._stall_s = stall + scenario.link.rtt_s
         # What a thread in step with the stream waits for is on its way already.
@@ -56,7 +52,6 @@ class Push:
         }
         self.requests = 0.0
         self._charged_requests = 0.0
-        self._zeros = memory.pending_of(PageKind.ZERO)
         self.first_wait_s = 0.0  # of a thread, for the window after the switch's
         self.latencies = FaultLatencies(host["fault_jitter_sd"])
         # Of each thread, in all its faults.
@@ -69,10 +64,8 @@ class Push:
         while migration.memory.pending_pages > 0 and migration.status != "failed":
             migration.machine.advance(migration.env.now)
             fronts = [vcpu for vcpu, pages in self._missing.items() if pages >= 1]
-            if fronts and self._apart:
-                yield from self._go_apart(fronts)
-            elif fronts:
-                yield from self._go_together(fronts)
+            if fronts:
+                yield from self._go_beside(fronts)
             else:
                 yield from self._go_on()
         migration.machine.set_stream(None)
@@ -101,6 +94,10 @@ class Push:
                 return float("inf"), pending
             return window_pages, pending - rest
         return window_pages, pending
+
+    def _go_beside(self, fronts: list[int]) -> Process:
+        """Send a leg's pages while threads run into missing ones."""
+        return self._go_together(fronts)
 
     def _go_together(self, fronts: list[int]) -> Process:
         """The stream goes on behind each requested page: it runs beside the sweeps."""
@@ -167,8 +164,9 @@ class Push:
         burst_s = min(window_pages / burst_pps, wire.WINDOW_S)
         own_pps = latency_s = 0.0
         if self._preempts:
-            latency_s = self._stall_s + self._host_pages * len(fronts) / burst_pps
             touch_s = self._host_pages / machine.touch_rate_pps()
+            latency_s = self._answered_s(touch_s, len(fronts))
+            latency_s += self._host_pages * len(fronts) / burst_pps
             own_pps = self._host_pages / (latency_s + self._wakeup_s + touch_s)
             own_pps *= 1 - burst_s / wire.WINDOW_S
         front = window_pages / wire.WINDOW_S / len(fronts) + own_pps
@@ -192,53 +190,9 @@ class Push:
             self._stand_still(fronts, seconds * standing)
         self._sent(pages * share, PageKind.NORMAL, pipeline)
 
-    def _go_apart(self, fronts: list[int]) -> Process:
-        """With preempt before 10.1 the stream goes on in order, wherever faults are."""
-        migration = self._migration
-        machine, stream = migration.machine, migration.stream
-        window_pages, most = self._limit()
-        limit_pps = window_pages / wire.WINDOW_S
-        pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
-        machine.set_stream(pipeline)
-        touch_s = 1 / machine.touch_rate_pps()
-        transfer_s = self._host_pages * wire.NORMAL_PAGE_BYTES / stream.link_bytes_per_s
-        latency_s = self._stall_s + transfer_s
-        memory = migration.memory
-        # As many zero pages are among those that the stream sends as among all.
-        zeros = min(self._zeros / memory.pending_pages, 1.0)
-        missing = sum(self._missing[vcpu] for vcpu in fronts)
-        share_pages = sum(machine.sweepers[vcpu].share_pages for vcpu in fronts)
-        # A thread's next page is missing as often as pages of its share are.
-        hit = dispersed_share(missing, share_pages)
-        stalled_s = hit * (latency_s + self._wakeup_s) / self._host_pages
-        walk = len(fronts) / (touch_s + stalled_s)
-        machine.follow_stream(fronts, walk / len(fronts))
-        cheap = stream.pipeline(
-            PageKind.ZERO, self._limit(PageKind.ZERO)[0] / wire.WINDOW_S
-        )
-        page_s = zeros / machine.set_stream(cheap) if zeros else 0.0
-        rate = 1 / (page_s + (1 - zeros) / machine.set_stream(pipeline))
-        faults = walk * hit / self._host_pages
-        by_faults = faults * self._host_pages
-        total = rate + by_faults
-        pages = min(max(memory.pending_pages / _PARTS, 512.0), memory.pending_pages)
-        pages = min(pages, max(most, 1.0))
-        of_share = missing / memory.pending_pages
-        going = rate * of_share + by_faults
-        pages = min(pages, max(missing, 1.0) * total / max(going, 1e-9))
-        seconds = yield from self._timed(pages / total)
-        gone = min(going * seconds / max(missing, 1e-9), 1.0)
-        for vcpu in fronts:
-            self._missing[vcpu] *= 1 - gone
-        requests = faults * seconds
-        self.requests += requests
-        self.latencies.add(requests, latency_s)
-        self._stand_still(fronts, requests / len(fronts) * latency_s)
-        sent_zeros = min(rate * zeros * seconds, self._zeros)
-        self._zeros -= sent_zeros
-        self._sent(sent_zeros, PageKind.ZERO, cheap)
-        sent = min(total * seconds - sent_zeros, memory.pending_pages)
-        self._sent(sent, PageKind.NORMAL, pipeline)
+    def _answered_s(self, touch_s: float, threads: int) -> float:  # noqa: ARG002
+        """How long an answer with preempt takes, beside the page's transfer [s]."""
+        return self._stall_s
 
     def _go_on(self) -> Process:
         """Nobody faults: the rest in order of address."""

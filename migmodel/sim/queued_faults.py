@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
-from migmodel.physics.faults import blocked_requests, dispersed_share, run_pages
+from migmodel.physics.faults import (
+    answered_s,
+    blocked_requests,
+    dispersed_share,
+    run_pages,
+)
+from migmodel.sim.in_order import InOrderPush, MeetingPush
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
 from migmodel.sim.postcopy import Faults, Push
@@ -19,7 +25,7 @@ _FEWEST_PAGES = 512.0
 Ways = list[tuple[float, float, float]]  # share of the requests, mean and jitter [s]
 
 
-class QueuedPush(Push):
+class QueuedPush(InOrderPush):
     """Several sweeps call the stream from one to the other, through full sockets."""
 
     def __init__(self, migration: Migration) -> None:
@@ -50,6 +56,14 @@ class QueuedPush(Push):
         beside_them = pages * sum(a_page for a_page, _ in faults)
         self.latencies.add(beside_them, 0.5 / rate + place_s)
         self.requests += calls + beside_them
+
+    def _answered_s(self, touch_s: float, threads: int) -> float:
+        """Where vCPUs leave no CPU idle those that answer take turns (Eq P12)."""
+        rtt_s = self._migration.scenario.link.rtt_s
+        if not self._migration.machine.crowding:
+            return self._stall_s
+        between_s = touch_s + self._wakeup_s + rtt_s
+        return rtt_s + answered_s(self._stall_s - rtt_s, between_s, threads)
 
     def _free(self) -> Pipeline:
         stream = self._migration.stream
@@ -167,6 +181,8 @@ def make_push(migration: Migration) -> Push:
     """The push that fits the guest's pattern and threads."""
     if migration.scenario.workload.pattern == "random":
         return RandomPush(migration)
-    if len(migration.machine.sweepers) > 1:
+    threads, settings = len(migration.machine.sweepers), migration.settings
+    if threads > 1:
         return QueuedPush(migration)
-    return Push(migration)
+    in_order = settings.has("postcopy-preempt") and not settings.rules.preempt_jumps
+    return MeetingPush(migration) if threads and in_order else Push(migration)

@@ -14,6 +14,7 @@ from migmodel.physics.dirtylimit import (
 )
 from migmodel.physics.faults import (
     FaultLatencies,
+    answered_s,
     faults_at_front,
     pages_a_request,
 )
@@ -110,3 +111,20 @@ def test_far_above_its_quota_it_is_set_at_once():
 @given(st.floats(0, 100), st.floats(1, 1e4), st.floats(0, 1e4), st.floats(1e-4, 1))
 def test_a_sleep_stays_within_its_bounds(sleep_s, quota, now, full_s):
     assert 0 <= next_sleep_s(sleep_s, quota, now, full_s) <= MAX_PERCENT * full_s + 100
+
+
+@given(st.floats(1e-6, 1e-2), st.floats(1e-7, 1e-1), st.integers(1, 64))
+def test_answers_one_at_a_time_wait_between_none_and_all_before_them(
+    alone_s, between_s, threads
+):
+    assert answered_s(alone_s, between_s, 1) == pytest.approx(alone_s)
+    waits_s = answered_s(alone_s, between_s, threads)
+    # No thread waits for more than all others; and the server does no more than it can.
+    assert alone_s * (1 - 1e-9) <= waits_s <= threads * alone_s * (1 + 1e-9)
+    assert threads * alone_s <= (waits_s + between_s) * (1 + 1e-9)
+
+
+def test_many_threads_keep_the_one_that_answers_busy():
+    alone_s, between_s, threads = 20e-6, 30e-6, 200
+    waits_s = answered_s(alone_s, between_s, threads)
+    assert waits_s == pytest.approx(threads * alone_s - between_s, rel=1e-3)

@@ -223,3 +223,21 @@ def test_zero_pages_stay_zero_pages_where_the_stream_does_not_jump():
     assert preempts.zero_pages == pytest.approx(plain.zero_pages, rel=0.01)
     assert preempts.bytes_sent == pytest.approx(plain.bytes_sent, rel=0.05)
     assert preempts.total_time_s < 1.2 * plain.total_time_s
+
+
+def test_a_stream_in_order_meets_the_thread_and_then_comes_before_its_answers():
+    """With preempt on 10.0, over a link whose round trip outlasts many pages."""
+    rtt_s = 4e-3
+    link = Link(bandwidth_bytes_per_s=62_500_000, rtt_s=rtt_s, transport="tcp")
+    kinds = {"after": 1, "bw": 0, "link": link, "capabilities": ["postcopy-preempt"]}
+    in_order, jumping = (
+        outcome(described("postcopy", **kinds, version=version), KVM)
+        for version in ("10.0", "10.1")
+    )
+    # One fault a round trip, for as long as the stream takes to come by at the most.
+    longest_s = WS_PAGES * PAGE_BYTES / link.bandwidth_bytes_per_s
+    slow = sum(in_order.fault_latency_histogram[11:])  # 2 ms and more
+    assert 1 < slow < longest_s / rtt_s
+    assert sum(jumping.fault_latency_histogram[11:]) < slow
+    assert in_order.fault_latency_p50_s < rtt_s / 2
+    assert in_order.total_time_s == pytest.approx(jumping.total_time_s, rel=0.05)
