@@ -186,12 +186,13 @@ _RUN_COSTS = frozenset(
 def _draw_fitted(
     profile: HostProfile, values: dict[str, float], rng: np.random.Generator
 ) -> None:
-    """Draw what was fitted, within its bounds, as far as the fit knows it.
+    """Draw what is known with an error, within its bounds.
 
-    What runs take is a sum of costs, each a parameter times a count: the likelihood is
-    normal in the parameters themselves. (Drawn by logarithms, two costs of which only
-    the sum is known would make a larger sum in most draws.) As none is below 0, none
-    is drawn above twice what was fitted, which leaves the draws centred on that.
+    Of a fit it is normal, since what runs take is a sum of costs, each a parameter
+    times a count. (By logarithms, two costs of which only the sum is known would make a
+    larger sum in most draws.) As none is below 0, none is drawn above twice what was
+    fitted, which leaves the draws centred on that. What was estimated is known up to a
+    factor: its logarithm is normal.
     """
     names = [n for n, item in profile.parameters.items() if item.stderr and item.value]
     if not names:
@@ -209,6 +210,9 @@ def _draw_fitted(
     # An estimated correlation matrix may miss being positive by rounding.
     eigenvalues, vectors = np.linalg.eigh(matrix)
     root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
-    drawn = value + stderr * (root @ rng.standard_normal(len(names)))
-    found = np.clip(np.clip(drawn, 0.0, 2 * value), lower, upper)
-    values.update(zip(names, found.tolist(), strict=True))
+    errors = stderr * (root @ rng.standard_normal(len(names)))
+    if profile.kind == "fitted":
+        drawn = np.clip(value + errors, 0.0, 2 * value)
+    else:
+        drawn = value * np.exp(errors / value)
+    values.update(zip(names, np.clip(drawn, lower, upper).tolist(), strict=True))

@@ -16,7 +16,7 @@ BOTH = ("page_source_s", "page_destination_s")
 def drawn(tcg_profile):
     """Draws of parameters of which only these relative errors are known."""
 
-    def draw(errors, correlation=0.0):
+    def draw(errors, correlation=0.0, kind="fitted"):
         parameters = {
             name: msgspec.structs.replace(
                 item, stderr=item.value * errors[name] if name in errors else None
@@ -29,6 +29,7 @@ def drawn(tcg_profile):
         first, second = BOTH
         profile = msgspec.structs.replace(
             tcg_profile,
+            kind=kind,
             parameters=parameters,
             correlation={first: {second: correlation}, second: {first: correlation}},
         )
@@ -68,3 +69,12 @@ def test_a_sum_that_is_known_is_the_same_in_every_draw(drawn, tcg_profile):
 def test_what_is_not_known_to_err_is_not_drawn(drawn, tcg_profile):
     found = drawn({BOTH[0]: 0.1})
     assert np.unique(found[BOTH[1]]).tolist() == [tcg_profile[BOTH[1]]]
+
+
+def test_an_estimate_is_known_up_to_a_factor(drawn, tcg_profile):
+    values = drawn({BOTH[0]: 0.7}, kind="documented")[BOTH[0]] / tcg_profile[BOTH[0]]
+    assert np.median(values) == pytest.approx(1, rel=0.12)
+    # As often above a factor as below its inverse, and never near nothing.
+    above, below = (values > 2).mean(), (values < 1 / 2).mean()
+    assert above == pytest.approx(below, abs=0.06)
+    assert values.min() > 0.05
