@@ -137,7 +137,7 @@ BASIC = (
         downtime_ms=20,
         technique="postcopy",
         after=0,
-        expected_s=1.8,
+        expected_s=0.5,
     ),
     Recipe(
         "postcopy",
@@ -147,7 +147,7 @@ BASIC = (
         bandwidth=180_000_000,
         technique="postcopy",
         after=1,
-        expected_s=2.5,
+        expected_s=1.8,
     ),
     Recipe(
         "two-vcpus",

@@ -68,7 +68,8 @@ def plan_runs(
     bounds : Bounds
         What may be taken.
     quick : bool
-        One repeat fewer of everything, and only what the basic figures hang on.
+        Fewer repeats, of what lasts long none, and only what the basic figures hang
+        on.
     techniques : sequence of str
         Names of `TECHNIQUE_RUNS` whose runs are made besides.
 

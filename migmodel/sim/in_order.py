@@ -13,8 +13,14 @@ from migmodel.physics.faults import dispersed_share
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
 from migmodel.sim.postcopy import Push
+from migmodel.sim.settings import Settings
 
 _PARTS = 64  # of what is missing, within which it is as likely everywhere
+
+
+def goes_in_order(settings: Settings) -> bool:
+    """Whether the stream stays where it is when a page is asked for."""
+    return settings.has("postcopy-preempt") and not settings.rules.preempt_jumps
 
 
 class InOrderPush(Push):
@@ -22,9 +28,14 @@ class InOrderPush(Push):
 
     def __init__(self, migration: Migration) -> None:
         super().__init__(migration)
-        jumps = migration.settings.rules.preempt_jumps
-        self._apart = self._preempts and not jumps
+        self._apart = goes_in_order(migration.settings)
         self._zeros = migration.memory.pending_of(PageKind.ZERO)
+
+    @property
+    def _transfer_s(self) -> float:
+        """What a page that was asked for takes on the link [s]."""
+        size = self._host_pages * wire.NORMAL_PAGE_BYTES
+        return size / self._migration.stream.link_bytes_per_s
 
     def _go_beside(self, fronts: list[int]) -> Process:
         if self._apart:
@@ -40,7 +51,6 @@ class InOrderPush(Push):
         pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
         machine.set_stream(pipeline)
         touch_s = 1 / machine.touch_rate_pps()
-        transfer_s = self._host_pages * wire.NORMAL_PAGE_BYTES / stream.link_bytes_per_s
         memory = migration.memory
         # As many zero pages are among those that the stream sends as among all.
         zeros = min(self._zeros / memory.pending_pages, 1.0)
@@ -49,7 +59,7 @@ class InOrderPush(Push):
         # A thread's next page is missing as often as pages of its share are.
         hit = dispersed_share(missing, share_pages)
         between_s = self._host_pages * touch_s / max(hit, 1e-9)
-        latency_s = self._answered_s(between_s, len(fronts)) + transfer_s
+        latency_s = self._answered_s(between_s, len(fronts)) + self._transfer_s
         stalled_s = hit * (latency_s + self._wakeup_s) / self._host_pages
         walk = len(fronts) / (touch_s + stalled_s)
         machine.follow_stream(fronts, walk / len(fronts))
@@ -108,12 +118,10 @@ class MeetingPush(InOrderPush):
         machine, stream = migration.machine, migration.stream
         limit_pps = self._limit()[0] / wire.WINDOW_S
         data = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
-        page_bytes = wire.NORMAL_PAGE_BYTES
-        transfer_s = self._host_pages * page_bytes / stream.link_bytes_per_s
-        latency_s = self._stall_s + transfer_s
+        latency_s = self._stall_s + self._transfer_s
         touch_s = self._host_pages / machine.touch_rate_pps()
         asked_pps = self._host_pages / (latency_s + self._wakeup_s + touch_s)
-        if not self._meets or asked_pps >= machine.set_stream(data):
+        if not self._meets or asked_pps >= machine.stream_rate_pps(data):
             self._meets = False
             yield from super()._go_apart(fronts)
             return

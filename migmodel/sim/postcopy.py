@@ -190,8 +190,11 @@ class Push:
             self._stand_still(fronts, seconds * standing)
         self._sent(pages * share, PageKind.NORMAL, pipeline)
 
-    def _answered_s(self, touch_s: float, threads: int) -> float:  # noqa: ARG002
-        """How long an answer with preempt takes, beside the page's transfer [s]."""
+    def _answered_s(self, between_s: float, threads: int) -> float:  # noqa: ARG002
+        """How long an answer with preempt takes, beside the page's transfer [s].
+
+        `between_s`: what a thread does between two of them.
+        """
         return self._stall_s
 
     def _go_on(self) -> Process:

@@ -14,7 +14,7 @@ from migmodel.physics.faults import (
     dispersed_share,
     run_pages,
 )
-from migmodel.sim.in_order import InOrderPush, MeetingPush
+from migmodel.sim.in_order import InOrderPush, MeetingPush, goes_in_order
 from migmodel.sim.memory import PageKind
 from migmodel.sim.migration import Migration, Process
 from migmodel.sim.postcopy import Faults, Push
@@ -57,13 +57,13 @@ class QueuedPush(InOrderPush):
         self.latencies.add(beside_them, 0.5 / rate + place_s)
         self.requests += calls + beside_them
 
-    def _answered_s(self, touch_s: float, threads: int) -> float:
+    def _answered_s(self, between_s: float, threads: int) -> float:
         """Where vCPUs leave no CPU idle those that answer take turns (Eq P12)."""
         rtt_s = self._migration.scenario.link.rtt_s
         if not self._migration.machine.crowding:
             return self._stall_s
-        between_s = touch_s + self._wakeup_s + rtt_s
-        return rtt_s + answered_s(self._stall_s - rtt_s, between_s, threads)
+        away_s = between_s + self._wakeup_s + rtt_s
+        return rtt_s + answered_s(self._stall_s - rtt_s, away_s, threads)
 
     def _free(self) -> Pipeline:
         stream = self._migration.stream
@@ -181,8 +181,9 @@ def make_push(migration: Migration) -> Push:
     """The push that fits the guest's pattern and threads."""
     if migration.scenario.workload.pattern == "random":
         return RandomPush(migration)
-    threads, settings = len(migration.machine.sweepers), migration.settings
+    threads = len(migration.machine.sweepers)
     if threads > 1:
         return QueuedPush(migration)
-    in_order = settings.has("postcopy-preempt") and not settings.rules.preempt_jumps
-    return MeetingPush(migration) if threads and in_order else Push(migration)
+    if threads and goes_in_order(migration.settings):
+        return MeetingPush(migration)
+    return Push(migration)
