@@ -111,7 +111,10 @@ MULTIFD = (
     Recipe(
         "multifd-paced",
         "CPU cost of a page in the channels",
-        ("multifd_queue_s", "multifd_page_source_s", "multifd_page_destination_s"),
+        (
+            *("multifd_queue_s", "multifd_wakeup_s"),
+            *("multifd_page_source_s", "multifd_page_destination_s"),
+        ),
         share=0.5,
         rate_pps=9000,
         bandwidth=55_000_000,

@@ -89,7 +89,7 @@ STANDARD = (
     ),
     case("pre-never", "precopy", "256m", "192m", "1g", "50ms", cpus=2, max_time=12),
     case("auto-1g", "autoconverge", "256m", "48m", "1g", "300ms"),
-    case("auto-2g-2cpu", "autoconverge", "384m", "128m", "2g", "500ms", cpus=2),
+    case("auto-2g-2cpu", "autoconverge", "384m", "128m", "2g", "450ms", cpus=2),
     case("auto-pace", "autoconverge", "512m", "128m", "3g", "100ms", rate=120_000),
     # Limited so that a 10 ms burst between two sleeps decides: it is more than the
     # downtime limit carries, and full throttle does not help.

@@ -44,7 +44,8 @@ def phase_spans(trace: Trace) -> dict[str, tuple[float, float]]:
     """
     phases = trace.phases
     precopy_end = phases.stop_s if phases.stop_s is not None else phases.end_s
-    spans = {"before": (-float("inf"), 0.0), "precopy": (0.0, precopy_end)}
+    before = -float("inf") if phases.before_s is None else phases.before_s
+    spans = {"before": (before, 0.0), "precopy": (0.0, precopy_end)}
     if phases.resume_s is not None:
         if phases.end_s > phases.resume_s and trace.went_postcopy:
             spans["postcopy"] = (phases.resume_s, phases.end_s)

@@ -35,3 +35,25 @@ def counted_page_bytes(data_bytes: float, counts: MultifdCount) -> float:
 def packet_share(page_bytes: float) -> float:
     """Bytes on the wire of a page, header included, as a share of a whole page's."""
     return page_bytes / (PAGE_BYTES + HEADER_A_PAGE_BYTES)
+
+
+def packets_ahead(channels: int, packets_per_s: float, ready_s: float) -> float:
+    """Packets handed over beyond those that the limiter counts, in the mean.
+
+    Packets count when they are written (8.1 and later). Each other channel has one in
+    hand when the packet too many is counted. The one that has become free gets the
+    next, which the migration thread has waited with; unless another has become free so
+    shortly before that it is still filling it: it sees the limit then at the next page,
+    and keeps what it has.
+
+    Parameters
+    ----------
+    channels : int
+        multifd-channels.
+    packets_per_s : float
+        Of all channels together while they send.
+    ready_s : float
+        From a channel's becoming free until the next packet is full [s].
+    """
+    others_per_s = packets_per_s * (channels - 1) / channels
+    return channels - min(others_per_s * ready_s, 1.0)

@@ -78,6 +78,12 @@ TECHNIQUE_PARAMETERS: dict[str, ParameterSpec] = {
     "multifd_packet_s": ParameterSpec(
         "time in which neither side of a channel works, at each packet", 0, 1e-2, 2e-5
     ),
+    "multifd_wakeup_s": ParameterSpec(
+        "until the migration thread runs when a channel has become free",
+        0,
+        1e-3,
+        5e-5,
+    ),
     "multifd_sync_s": ParameterSpec(
         "time to drain all channels and begin again", 0, 1e-1, 5e-4
     ),

@@ -214,7 +214,6 @@ class _Execution:
     async def _migrate(self, session: Session) -> None:
         scenario, options = self._scenario, self._options
         self._on_progress("settling", None)
-        await settle(session, scenario.guest.vcpus, options.settle_timeout_s)
         backing = self._backing()
 
         def on_progress(phase: str, status: MigrationStatus | None) -> None:
@@ -225,7 +224,10 @@ class _Execution:
         migration = Migration(session, scenario, options, on_progress)
         await migration.prepare()
         try:
+            # While the guest fills its working set: later it would slow it.
             await asyncio.to_thread(backing.touch)
+            session.recording.prepared()
+            await settle(session, scenario.guest.vcpus, options.settle_timeout_s)
             self._on_progress("baseline", None)
             await asyncio.sleep(options.baseline_s)
             console = session.recording.consoles["source"]

@@ -21,6 +21,7 @@ class Recording:
 
     def __init__(self) -> None:
         self.started_s: float | None = None
+        self.prepared_s: float | None = None
         self.realtime_offset_s = time.time() - time.monotonic()
         self.queries: list[Any] = []
         self.destination_queries: list[Any] = []
@@ -29,6 +30,10 @@ class Recording:
         self.cpu_samples: list[Any] = []
         self.fault_latencies_s: list[float] = []
         self._own = ProcessCpu(os.getpid())
+
+    def prepared(self) -> None:
+        """From now on only the guest has work."""
+        self.prepared_s = time.monotonic()
 
     def start(self) -> None:
         """Set the Trace's zero: the migrate command is sent now."""
@@ -64,6 +69,7 @@ class Recording:
         started_s = time.monotonic() if self.started_s is None else self.started_s
         return Raw(
             started_s=started_s,
+            prepared_s=self.prepared_s,
             realtime_offset_s=self.realtime_offset_s,
             destination_clock=destination_clock,
             queries=self.queries,

@@ -28,7 +28,7 @@ _LOOK_INTERVAL_S = 0.05
 
 
 async def settle(session: Session, vcpus: int, timeout_s: float) -> None:
-    """Wait until the source's guest is settled.
+    """Wait until the source's guest is settled, judged by what it did from now on.
 
     Raises
     ------
@@ -37,7 +37,8 @@ async def settle(session: Session, vcpus: int, timeout_s: float) -> None:
     """
     settling = Settling(vcpus)
     console = session.recording.consoles["source"]
-    give_up_s = time.monotonic() + timeout_s
+    began_s = time.monotonic()
+    give_up_s = began_s + timeout_s
     seen = 0
     while not settling.settled:
         if time.monotonic() > give_up_s:
@@ -46,8 +47,10 @@ async def settle(session: Session, vcpus: int, timeout_s: float) -> None:
                 f"{settling.describe()}"
             )
         await asyncio.sleep(_LOOK_INTERVAL_S)
-        for _, text in console[seen:]:
-            settling.see(parse_line(text))
+        for at_s, text in console[seen:]:
+            line = parse_line(text)
+            if at_s >= began_s or not isinstance(line, UnitLine):
+                settling.see(line)
         seen = len(console)
 
 

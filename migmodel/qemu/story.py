@@ -47,6 +47,9 @@ class Story:
         self.status: str | None = replies[-1][1]["status"] if replies else None
         self.last_reply: dict[str, Any] = replies[-1][1] if replies else {}
         self._last_s = replies[-1][0] if replies else 0.0
+        self._before_s: float | None = None
+        if raw.prepared_s is not None:
+            self._before_s = raw.prepared_s - raw.started_s
         self._counted: list[int] | None = None
         if counts_iterates:
             self._counted = _counted_passes([reply for _, reply in self.samples])
@@ -101,12 +104,12 @@ class Story:
 
     def phases(self) -> Phases:
         """When the guest stopped, ran again, and all was over."""
-        end_s = self._end_s()
+        before_s, end_s = self._before_s, self._end_s()
         if not self.switched:
-            return Phases(end_s=end_s)
+            return Phases(before_s=before_s, end_s=end_s)
         stop_s = self.first("source", "STOP")
         resume_s = self.first("destination", "RESUME", after_s=stop_s or 0.0)
-        return Phases(stop_s=stop_s, resume_s=resume_s, end_s=end_s)
+        return Phases(before_s=before_s, stop_s=stop_s, resume_s=resume_s, end_s=end_s)
 
     def _end_s(self) -> float:
         if self.cancel is not None:

@@ -51,6 +51,8 @@ class Raw(Record, frozen=True, kw_only=True):
     ----------
     started_s : float
         Monotonic time of the migrate command: the Trace's zero.
+    prepared_s : float or None
+        Monotonic time when all had been prepared that takes CPU time from the guest.
     realtime_offset_s : float
         Real time minus monotonic time then; QEMU stamps its events with real time.
     destination_clock : ClockOffset or None
@@ -75,6 +77,7 @@ class Raw(Record, frozen=True, kw_only=True):
     """
 
     started_s: float
+    prepared_s: float | None = None
     realtime_offset_s: float = 0.0
     destination_clock: ClockOffset | None = None
     queries: list[Any] = []

@@ -184,6 +184,9 @@ class Phases(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
+    before_s : float or None
+        From here on only the guest ran before the migration began; what was seen of its
+        speed earlier is that beside preparations. None: nothing was prepared.
     stop_s : float or None
         The guest stopped for good on the source (STOP, or a manager's pause).
     resume_s : float or None
@@ -192,6 +195,7 @@ class Phases(Record, frozen=True, kw_only=True):
         Completed, cancelled or failed.
     """
 
+    before_s: float | None = None
     stop_s: float | None = None
     resume_s: float | None = None
     end_s: float

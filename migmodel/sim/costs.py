@@ -38,8 +38,9 @@ class PageCost:
     encoded_share, encoded_bytes : float
         Share of such pages that goes through a codec; bytes of it on the link, for
         each page of all.
-    ahead_pages : float
-        Pages that other threads have in hand, uncounted, when the limiter stops.
+    ready_s : float or None
+        From a channel's becoming free until it has its next packet, where packets count
+        when they are written; None: pages count before.
     xbzrle : tuple of float or None
         Shares of such pages that the cache misses, that it has, that overflow, and the
         bytes that xbzrle-cache counts for one.
@@ -54,7 +55,7 @@ class PageCost:
     channels: Channels | None = None
     encoded_share: float = 0.0
     encoded_bytes: float = 0.0
-    ahead_pages: float = 0.0
+    ready_s: float | None = None
     xbzrle: tuple[float, float, float, float] | None = None
 
 
@@ -87,6 +88,7 @@ def mixed_cost(encoded: PageCost, plain: PageCost, share: float) -> PageCost:
         ),
         encoded_share=mean("encoded_share"),
         encoded_bytes=mean("encoded_bytes"),
+        ready_s=encoded.ready_s,
     )
 
 
@@ -229,7 +231,7 @@ class Costs:
             self._channels(source_s, destination_s, wire_bytes),
             encoded_share=0.0 if codec is None else 1.0,
             encoded_bytes=0.0 if codec is None else wire_bytes,
-            ahead_pages=self._ahead_pages,
+            ready_s=self._ready_s,
         )
 
     def _zero_packet_cost(self) -> PageCost:
@@ -247,19 +249,15 @@ class Costs:
                 host["zero_page_destination_s"],
                 multifd.HEADER_A_PAGE_BYTES,
             ),
-            ahead_pages=self._ahead_pages,
+            ready_s=self._ready_s,
         )
 
     @property
-    def _ahead_pages(self) -> float:
-        """Packets handed over before the limiter sees the one too many.
-
-        Each other channel has one in hand; the one whose packet was counted gets the
-        next, which the migration thread has ready. None if counted when queued.
-        """
+    def _ready_s(self) -> float | None:
         if self._settings.rules.multifd_counts == "queued":
-            return 0.0
-        return float(self._settings.number("multifd-channels") * multifd.PACKET_PAGES)
+            return None
+        filling_s = multifd.PACKET_PAGES * self._host["multifd_queue_s"]
+        return self._host["multifd_wakeup_s"] + filling_s
 
     @property
     def _legacy_look_s(self) -> float:

@@ -155,12 +155,29 @@ class Machine:
         beside = self.busy_cores + min(others, siblings)
         return min(beside, max(self.host.cpus - 1, 1.0))
 
-    def set_stream(self, pipeline: Pipeline | None) -> float:
+    @property
+    def competes(self) -> bool:
+        """Whether the stream takes CPU time from the vCPUs."""
+        return self.vcpu_share < self._demand() * (1 - 1e-6)
+
+    def set_stream(self, pipeline: Pipeline | None, busy: float = 1.0) -> float:
         """Begin, change or end the page stream; its pages/s under competition.
 
         The caller has advanced the machine to now.
+
+        Parameters
+        ----------
+        pipeline : Pipeline or None
+            While it works.
+        busy : float
+            Share of the time that it does; it sleeps in between, and leaves the CPUs
+            to the vCPUs.
         """
-        self.vcpu_share, rate = self._shares(pipeline)
+        share, rate = self._shares(pipeline)
+        if busy < 1:
+            share = busy * share + (1 - busy) * self._shares(None)[0]
+            rate *= busy
+        self.vcpu_share = share
         self.stream_pps = rate
         self._source_cores = self._destination_cores = 0.0
         if pipeline is not None:

@@ -29,6 +29,8 @@ class Plan:
         The rate limit ends its windows, not time.
     link_bound : bool
         It waits for the link: the queue is full.
+    uses_up : bool
+        It is what the window has left; the stream sleeps after it.
     turns_a_window : int
         Turns after which a window closes: 1 where each turn uses up the window's
         budget, 2 where iterate calls of 51 ms end by themselves, 1 where these last
@@ -45,6 +47,7 @@ class Plan:
     limited: bool
     turns_a_window: int = 1
     link_bound: bool = False
+    uses_up: bool = False
     done_pages: float = 0.0
     done_windows: int = 0
 

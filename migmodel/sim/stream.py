@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from migmodel.physics import wire
 from migmodel.physics.cpu import Pipeline
+from migmodel.physics.multifd import packets_ahead
 from migmodel.records import Scenario
 from migmodel.sim.costs import Costs, PageCost
 from migmodel.sim.host import Host
@@ -82,6 +83,7 @@ class Stream:
         self._window_start_s = 0.0
         self._window_bytes = 0.0
         self._window_pages = 0.0  # other than zero pages
+        self._window_is_used_up = False
         self.call_end_s = 0.0
         self._call_start_s = 0.0
         self._call_ends_woken = False
@@ -212,19 +214,18 @@ class Stream:
         run_pages, kind = self.next_run(now_s, limit)
         cost = self.costs[kind]
         size, flush_pages = cost.counted_bytes, cost.counted_pages
-        ahead = cost.ahead_pages
+        ahead = self._ahead_pages(kind)
         budget = wire.window_pages(limit, size, flush_pages, ahead_pages=ahead)
         waiting = 0.0 if kind == _ZERO else self._window_pages % flush_pages
         left = wire.window_pages(
             limit, size, flush_pages, self._window_bytes, waiting, ahead
         )
+        left = 0.0 if self._window_is_used_up else left
         window_s = wire.WINDOW_S + self._host["wakeup_s"]
         asked = budget / window_s
-        contended = self._machine.set_stream(self.pipeline(kind, asked))
+        contended = self._machine.set_stream(self.pipeline(kind))
         limited = contended >= asked * (1 - 1e-6)
-        # A stream kept below its fair share gets a CPU when it wants it.
-        burst = self.pipeline(kind).free_rate_pps if limited else contended
-        burst *= self._draining(cost)
+        burst = contended * self._draining(cost)
         most_s, swallowing, link_bound = self.call_end_s - now_s, False, False
         if not limited:
             swallowed, fills_s = self.swallowing(now_s, kind)
@@ -232,7 +233,7 @@ class Stream:
             if swallowing:
                 burst, most_s = swallowed, min(most_s, fills_s)
             else:
-                self._machine.set_stream(self.pipeline(kind, asked))
+                self._machine.set_stream(self.pipeline(kind))
                 link_bound = self._waits_for_link(contended, cost)
                 if link_bound:
                     most_s = self._end_call_woken(now_s)
@@ -252,8 +253,16 @@ class Stream:
             if fresh and call_begins:
                 turns = self._alike(run_pages, budget, budget * size / window_s)
                 if turns > 1:
+                    self._machine.set_stream(self.pipeline(kind), asked / contended)
                     return plan(turns, window_s, budget, True)
+            if left > 0 and self._machine.competes:
+                # vCPUs are slow while it sends, and not while it sleeps.
+                sending = plan(1, left / burst, left, False)
+                sending.uses_up = True
+                return sending
             end_s = max(self._window_start_s + window_s, now_s + left / burst)
+            rate = left / max(end_s - now_s, EPSILON)
+            self._machine.set_stream(self.pipeline(kind), min(rate / burst, 1.0))
             return plan(1, end_s - now_s, left, True)
         if not limited and call_begins and not swallowing:
             pages = burst * most_s
@@ -265,6 +274,15 @@ class Stream:
         pages = min(run_pages, by_time)
         ends_call = pages < run_pages and most_s >= self.call_end_s - now_s
         return plan(1, pages / burst, pages, ends_call)
+
+    def _ahead_pages(self, kind: int) -> float:
+        """Pages that channels send after the limiter has seen enough."""
+        cost = self.costs[kind]
+        if cost.ready_s is None or cost.channels is None:
+            return 0.0
+        packets_per_s = self.pipeline(kind).free_rate_pps / cost.flush_pages
+        packets = packets_ahead(cost.channels.source, packets_per_s, cost.ready_s)
+        return packets * cost.flush_pages
 
     def _waits_for_link(self, pages_per_s: float, cost: PageCost) -> bool:
         """Whether the link's queue is full and so many pages all that it drains."""
@@ -318,6 +336,7 @@ class Stream:
         if plan.kind != _ZERO:
             self._window_pages += pages - plan.done_pages
         plan.done_pages = pages
+        self._window_is_used_up |= plan.uses_up and now_s >= plan.end_s - EPSILON
         if plan.turns > 1:
             self._close_windows_of(plan, now_s)
 
@@ -326,6 +345,7 @@ class Stream:
         self._window_start_s = now_s
         self._window_bytes = 0.0
         self._window_pages = 0.0
+        self._window_is_used_up = False
 
     def close_window(self, now_s: float, plan: Plan) -> None:
         """Close the window that is open, if it has lasted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from migmodel.analysis.guest_speed import PAGES_PER_GIB, phase_speeds
@@ -53,3 +54,13 @@ def test_where_there_is_no_other_it_counts_by_its_time():
     trace = postcopy([(-1.0, 0.0, FULL_PPS), (0.0, 4.0, 4 * SLOW_PPS)])
     speeds = phase_speeds(trace)
     assert speeds["postcopy"].mean_ms_per_gib == pytest.approx(ms_per_gib(SLOW_PPS))
+
+
+def test_what_it_did_beside_preparations_tells_nothing_of_its_speed():
+    lines = [(-3.0, -2.0, SLOW_PPS), (-2.0, -1.0, FULL_PPS), (-1.0, 0.0, FULL_PPS)]
+    trace = postcopy([*lines, (0.0, 0.9, 0.9 * FULL_PPS)])
+    prepared = msgspec.structs.replace(trace.phases, before_s=-2.0)
+    trace = msgspec.structs.replace(trace, phases=prepared)
+    assert phase_speeds(trace)["before"].mean_ms_per_gib == pytest.approx(
+        ms_per_gib(FULL_PPS)
+    )

@@ -31,6 +31,12 @@ def test_a_completed_migration_in_numbers(check_trace: CheckTrace) -> None:
     check_trace(trace, scenario())
 
 
+def test_the_time_before_begins_when_all_is_prepared() -> None:
+    raw = msgspec.structs.replace(completed(), prepared_s=STARTED_S - 1.5)
+    assert build_trace(raw, scenario()).phases.before_s == pytest.approx(-1.5)
+    assert build_trace(completed(), scenario()).phases.before_s is None
+
+
 def test_cpu_seconds_count_from_the_start_to_the_end() -> None:
     outcome = build_trace(completed(), scenario()).outcome
     assert outcome.vcpu_cpu_s == pytest.approx(2.2, abs=1e-4)

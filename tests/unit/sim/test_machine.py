@@ -1,8 +1,9 @@
-"""The layout of a guest's RAM."""
+"""The layout of a guest's RAM, and who gets which CPU while it is migrated."""
 
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from migmodel.errors import InputError
@@ -10,6 +11,8 @@ from migmodel.records import Guest, Policy, Scenario, Workload
 from migmodel.sim.machine import lay_out
 from migmodel.sim.simulate import simulate
 from migmodel.units import MIB, PAGE_BYTES
+
+from .scenarios import KVM, TCG, described
 
 
 def scenario(kind="bare", *, ram=512, ws=128, still=0, vcpus=1):
@@ -83,3 +86,22 @@ def test_both_guests_alike_are_the_same_migration(tcg_host):
 def test_more_data_than_ram_is_refused():
     with pytest.raises(InputError, match=r"left still .* larger than the guest's RAM"):
         scenario(ws=500, still=13)
+
+
+def test_a_limited_stream_takes_cpus_in_bursts_and_then_leaves_them_alone():
+    scenario = described(bw=250_000_000, guest=Guest(ram_bytes=256 * MIB, vcpus=2))
+    load = simulate(scenario, TCG).load
+    cores, source, destination = (
+        np.array(side)[1:]
+        for side in (load.vcpu_cores, load.source_cores, load.destination_cores)
+    )
+    running = cores[cores > 0]
+    assert running.min() < 0.8 * 2  # some of each window
+    assert cores.max() == pytest.approx(2.0)
+    assert (cores + source + destination).max() <= 2.0 + 1e-6
+
+
+def test_it_does_not_where_there_are_cpus_for_all():
+    scenario = described(bw=250_000_000, guest=Guest(ram_bytes=256 * MIB, vcpus=2))
+    cores = np.array(simulate(scenario, KVM).load.vcpu_cores)[1:]
+    assert cores[cores > 0] == pytest.approx(2.0)
