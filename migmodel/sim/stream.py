@@ -247,8 +247,10 @@ class Stream:
 
         call_begins = now_s - self._call_start_s < EPSILON
         by_time = burst * max(most_s, 0.0)
-        if limited and left <= min(run_pages, by_time):
-            # The budget will be used up: sleep then until the window closes.
+        if left <= min(run_pages, by_time):
+            # The budget will be used up: sleep then until the window closes. (So may
+            # pages that would not use up one of their own, behind others.)
+            limited = True
             fresh = now_s - self._window_start_s < EPSILON and not self._window_bytes
             if fresh and call_begins:
                 turns = self._alike(run_pages, budget, budget * size / window_s)

@@ -16,6 +16,7 @@ from migmodel.physics import wire
 from migmodel.physics.versions import behaviour
 from migmodel.records import Guest, Limits, Link, Policy, Scenario, Workload
 from migmodel.sim.simulate import draw_host, simulate
+from migmodel.sim.stream import Stream
 from migmodel.units import GIB, MIB, PAGE_BYTES
 
 GBIT = 125_000_000
@@ -311,3 +312,31 @@ def test_a_sweep_that_follows_the_stream_does_not_wait_for_round_trips(tcg_profi
     quantities = predict(far, profile, draws=0).quantities
     ms_per_gib = quantities["guest_postcopy_ms_per_gib"].nominal
     assert ms_per_gib == pytest.approx(GIB / 6.25e7 * 1e3, rel=0.1)
+
+
+def test_no_window_has_more_than_the_limit_whatever_kinds_of_pages_it_sends(
+    monkeypatch, tcg_host
+):
+    """Zero pages behind others stop at the limit, too, though alone they never would.
+
+    They come as slowly here as a window of them allows.
+    """
+    windows = []
+    judge = Stream._judge_window
+
+    def watch(self, sent_bytes, seconds, plan):
+        windows.append(sent_bytes)
+        judge(self, sent_bytes, seconds, plan)
+
+    monkeypatch.setattr(Stream, "_judge_window", watch)
+    slow = replace(tcg_host, values={**tcg_host.values, "zero_page_source_s": 7e-7})
+    scenario = Scenario(
+        guest=Guest(ram_bytes=256 * MIB),
+        workload=Workload(working_set_bytes=200 * PAGE_BYTES),
+        policy=Policy(parameters={"max-bandwidth": 12_500_000, "downtime-limit": 10}),
+        limits=Limits(max_time_s=2.0),
+    )
+    simulate(scenario, slow)
+    flush = wire.FLUSH_PAGES * wire.NORMAL_PAGE_BYTES
+    assert windows
+    assert max(windows) <= 1_250_000 + flush
