@@ -115,12 +115,10 @@ class Pipeline:
     def wakes_each_other(self) -> bool:
         """Whether threads work at the same time, but wake each other all along.
 
-        The migration thread and its workers do, page by page, and both ends of a TCP
+        The migration thread and its workers do, page by page, and both ends of a
         connection within one host.
         """
-        if self.channels is not None:
-            return self.channels.overlap is None
-        return self.overlap >= 1.0
+        return self.channels is None or self.channels.overlap is None
 
     @property
     def free_rate_pps(self) -> float:
