@@ -99,8 +99,8 @@ def _turns(trace: Trace) -> dict[float, _Held]:
     guest = trace.guest
     start, end = np.array(guest.start_s), np.array(guest.end_s)
     pages = np.array(guest.pages)
-    begin_s, end_s = phase_spans(trace)["before"]
-    before = (start >= begin_s) & (end <= end_s)
+    begin_s, _ = phase_spans(trace)["before"]
+    before = (start >= begin_s) & (start < 0.0)
     if not before.any():
         return {}
     full_pps = pages[before].sum() / (end[before] - start[before]).sum()

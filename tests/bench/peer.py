@@ -22,7 +22,6 @@ from typing import Any
 SCRIPT = json.loads(os.environ.get("PEER_SCRIPT", "{}"))
 HANDOVER = Path("handover.json")
 LINE_S = 0.05
-PAST_S = 2.0  # how long the guest has been running when its QEMU starts
 TICK_S = 0.01
 RAM = 67641344
 WITH_RAM = ("active", "pre-switchover", "completed", "cancelled", "postcopy-active")
@@ -55,7 +54,7 @@ class Peer:
         self.running = self.side == "source"
         self.paused = False  # by the manager, before the end
         self.stopped_ns = 0  # where the guest's clock stands while it does
-        self.clock_s = time.monotonic() - PAST_S
+        self.clock_s = time.monotonic()
         self.migrate_s = 0.0
         self.polls = 0
         self.goal = 0  # polls by which all is sent in post-copy
@@ -74,8 +73,6 @@ class Peer:
         if self.side == "source":
             self.print_line("start version=1 kind=bare cpus=1 ws_bytes=4194304 " + REST)
             self.print_line("ready t_ns=0")
-            for line in range(1, int(PAST_S / LINE_S)):  # it is settled at once
-                self.print_unit(int(line * LINE_S * 1e9))
         while True:
             if select.select([self.monitor], [], [], TICK_S)[0]:
                 data = self.monitor.recv(65536)
