@@ -51,7 +51,7 @@ def test_runs_that_are_there_are_compared_and_reported(
     assert "Is the suite hard enough?" in printed.out
     rows = [line.split() for line in printed.out.splitlines()]
     assert ["pre-pace", "2", "completes"] in [row[:3] for row in rows], "whole words"
-    assert "not run: auto-steep, pause, post" in " ".join(printed.out.split())
+    assert "not run: auto-pace, pause, post" in " ".join(printed.out.split())
     figures = {path.name for path in (measured / "figures").iterdir()}
     assert figures == {"pre-pace.png", "pre-over.png"}
     with (measured / "summary.csv").open(newline="") as stream:
