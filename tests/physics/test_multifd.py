@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migmodel.physics.multifd import PACKET_PAGES, packets_ahead
+from migmodel.physics.multifd import packets_ahead
 
 
 def test_one_channel_gets_the_packet_that_waits_for_it():
@@ -24,7 +24,3 @@ def test_one_less_as_often_as_another_was_free_while_the_next_is_filled():
 @pytest.mark.parametrize("ready_s", [1e-3, 1e-2, 1.0])
 def test_never_more_than_one_less(ready_s):
     assert packets_ahead(2, 2000.0, ready_s) == 1.0
-
-
-def test_a_packet_is_half_a_mebibyte_of_pages():
-    assert PACKET_PAGES * 4096 == 512 * 1024

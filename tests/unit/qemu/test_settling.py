@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from migmodel.errors import QemuError
-from migmodel.qemu.settling import Settling, pace_change
+from migmodel.qemu.settling import Settling, pace_change, settle
 from migmodel.records.console import ErrorLine, ReadyLine, UnitLine
 
 MS = 1_000_000
@@ -82,3 +87,20 @@ def test_a_guest_that_is_not_ready_is_not_settled() -> None:
 def test_an_error_line_is_raised() -> None:
     with pytest.raises(QemuError, match="the guest cannot run: no memory"):
         Settling(1).see(ErrorLine(text="no memory"))
+
+
+def _session(arrived_s: float) -> Any:
+    """A guest that was steady for two seconds, all told at this host time."""
+    units = [
+        f"migstress unit cpu=0 t_ns={n * 75 * MS} dt_ns={75 * MS} pages=100 "
+        "gap_ns=1000 bad=0 sweeps=0"
+        for n in range(1, 30)
+    ]
+    lines = [[arrived_s, text] for text in ("migstress ready t_ns=0", *units)]
+    return SimpleNamespace(recording=SimpleNamespace(consoles={"source": lines}))
+
+
+def test_what_a_guest_did_beside_preparations_does_not_settle_it() -> None:
+    with pytest.raises(QemuError, match="too few lines"):
+        asyncio.run(settle(_session(time.monotonic() - 0.1), 1, 0.2))
+    asyncio.run(settle(_session(time.monotonic() + 0.1), 1, 0.2))
