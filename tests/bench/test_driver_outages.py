@@ -51,8 +51,9 @@ def test_a_broken_connection_is_recovered(
     ]
     at = {event.detail: event.time_s for event in trace.events}
     broken_s = at["postcopy-paused"]
-    assert broken_s - trace.phases.resume_s == pytest.approx(0.1, abs=0.08)
-    assert at["postcopy-recover"] - broken_s == pytest.approx(0.3, abs=0.1)
+    # Never sooner; later by what a busy host takes to get to it.
+    assert 0.09 < broken_s - trace.phases.resume_s < 0.8
+    assert 0.29 < at["postcopy-recover"] - broken_s < 1.0
     first, again = bench.arguments("source", "migrate")
     (reopened,) = bench.arguments("destination", "migrate-recover")
     assert again["resume"] is True
