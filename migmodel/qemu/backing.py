@@ -27,7 +27,7 @@ class Backing:
     Parameters
     ----------
     size_bytes : int
-        As much as the destination's guest RAM.
+        As much as the destination will take.
     rate_bytes_per_s : float or None
         What the stream is limited to; None: all may be needed at once.
     """

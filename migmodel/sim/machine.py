@@ -8,6 +8,7 @@ from functools import partial
 from migmodel.physics.cpu import Pipeline, share_cpus
 from migmodel.physics.versions import behaviour
 from migmodel.records import Scenario
+from migmodel.records.scenario import BARE_OWN_PAGES
 from migmodel.sim.guest import Sweeper, collect_dirty, make_sweepers
 from migmodel.sim.host import Host
 from migmodel.sim.memory import Memory, Stretch
@@ -19,14 +20,6 @@ from migmodel.units import GIB, MIB, PAGE_BYTES
 # option ROMs, seen as ram.total - RAM with QEMU 7.2 to 10.0.
 FIRMWARE_BYTES = 532_480
 BARE_BASE_BYTES = 4 * MIB  # where the bare stress guest's working set begins
-BARE_OWN_PAGES = 51.0  # its code, stacks and page tables, and the firmware's copy
-# A Linux guest's own pages that are not zero: the kernel, its tables and caches, and 64
-# bytes of struct page for each page of RAM (include/linux/mm_types.h). Seen with the
-# Linux stress guest, Debian's 6.1, doing nothing: 14,230 normal pages in the first pass
-# with 512 MiB, 16,430 with 1 GiB, firmware's and the like included. The structs were
-# the last pages of RAM, as memory that is given out at boot is taken from the top.
-LINUX_OWN_PAGES = 12_060.0
-LINUX_PAGES_PER_PAGE = 64 / PAGE_BYTES
 CLEAR_CHUNK_BYTES = GIB  # x-clear-bitmap-shift 18
 
 
@@ -44,8 +37,8 @@ def lay_out(scenario: Scenario) -> list[Stretch]:
         for vcpu in range(guest.vcpus if working else 0)
     ]
     if guest.kind == "linux":
-        last = min(LINUX_PAGES_PER_PAGE * ram, rest - still)
-        behind = still + min(LINUX_OWN_PAGES, rest - still - last)
+        last = min(guest.struct_pages, rest - still)
+        behind = still + min(guest.own_pages, rest - still - last)
     else:
         last, behind = still, 0.0
     return [
