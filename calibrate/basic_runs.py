@@ -64,7 +64,7 @@ BASIC = (
         "throughput when threads compete, noise of a window",
         (
             *("pipeline_overlap", "flush_handoff_s", "guest_interference"),
-            "crowded_flush_s",
+            *("crowded_flush_s", "separation_s"),
         ),
         share=0.8,
         downtime_ms=40,
@@ -77,7 +77,7 @@ BASIC = (
         "throughput and switch of a long stop phase",
         (
             *("pipeline_overlap", "flush_handoff_s", "guest_interference", "stop_s"),
-            *("switch_s", "gap_s"),
+            *("switch_s", "gap_s", "separation_s"),
         ),
         quick_repeats=1,
         share=0.5,
@@ -166,7 +166,7 @@ MORE = (
     Recipe(
         "stop-large",
         "a stop phase twice as long: what is a page's cost, what the switch's",
-        ("pipeline_overlap", "flush_handoff_s", "switch_s"),
+        ("pipeline_overlap", "flush_handoff_s", "switch_s", "separation_s"),
         repeats=3,
         share=0.6,
         # The limit carries a little more than the working set: the guest is stopped

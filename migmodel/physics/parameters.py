@@ -32,6 +32,12 @@ PARAMETERS: dict[str, ParameterSpec] = {
         1e-3,
         1,
     ),
+    "separation_s": ParameterSpec(
+        "until both ends of a UNIX socket that share a CPU have one each, when vCPUs "
+        "leave one idle",
+        0,
+        0.5,
+    ),
     "flush_handoff_s": ParameterSpec(
         "time in which neither side works, at each flush of the stream", 0, 1e-3
     ),

@@ -20,6 +20,7 @@ from migmodel.units import GIB, MIB, PAGE_BYTES
 # option ROMs, seen as ram.total - RAM with QEMU 7.2 to 10.0.
 FIRMWARE_BYTES = 532_480
 BARE_BASE_BYTES = 4 * MIB  # where the bare stress guest's working set begins
+_LEAST_S = 1e-9
 CLEAR_CHUNK_BYTES = GIB  # x-clear-bitmap-shift 18
 
 
@@ -86,6 +87,7 @@ class Machine:
             host.noise.turns,
         )
         self.stopped = False
+        self._sharing = 0.0
         self._fronts: list[int] = []
         self._front_pps: float | None = None
         self.time_s = 0.0
@@ -95,6 +97,22 @@ class Machine:
         self._source_cores = 0.0
         self._destination_cores = 0.0
         self.set_stream(None)
+
+    def stop(self) -> None:
+        """The guest stands still from now on; the caller has advanced the machine."""
+        self._sharing = self._sharing_ends
+        self.stopped = True
+
+    @property
+    def separation_s(self) -> float:
+        """How long the stream's ends still share a CPU after the guest's stop [s]."""
+        return self._sharing * self.host["separation_s"]
+
+    @property
+    def _sharing_ends(self) -> float:
+        """How surely both ends of a UNIX socket have but one CPU, 0 to 1."""
+        unix = self.scenario.link.transport == "unix"
+        return min(self.displaced_ends, 1.0) if unix and self.host.same_host else 0.0
 
     @property
     def idle(self) -> bool:
@@ -189,7 +207,8 @@ class Machine:
         """Share of a CPU of each vCPU, and pages/s of the stream, over a while.
 
         The throttle puts all vCPUs to sleep at the same time: for a while they compete
-        in full, then the stream has the CPUs alone.
+        in full, then the stream has the CPUs alone; its two ends may share one for the
+        first part of a sleep, or all of it.
         """
         run = self.throttle.run_share
         demand = self._demand()
@@ -205,6 +224,11 @@ class Machine:
         free = replace(pipeline, page_rate_limit=float("inf"))
         _, crowded = share_cpus(cpus, awake, vcpus, free, same_host)
         _, alone = share_cpus(cpus, 0.0, vcpus, free, same_host)
+        if beside is None and self._sharing_ends:
+            _, together = share_cpus(cpus, 0.0, vcpus, free.on_one_cpu, same_host)
+            sleep_s = (1 - run) * self.throttle.turn_s
+            part = min(self.host["separation_s"] / max(sleep_s, _LEAST_S), 1.0)
+            alone = part * together + (1 - part) * alone
         mean = run * crowded + (1 - run) * alone
         return run * share, min(mean, pipeline.page_rate_limit)
 

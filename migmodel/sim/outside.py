@@ -178,7 +178,7 @@ def _act(migration: Migration, action: Action) -> None:
             migration.postcopy_requested = True
         case PauseGuest():
             migration.drop_plan()
-            migration.machine.stopped = True
+            migration.machine.stop()
             migration.paused_by_manager = True
             migration.stop_s = now
             migration.recorder.event(now, "STOP")

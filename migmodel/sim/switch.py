@@ -11,6 +11,8 @@ from migmodel.sim.migration import Migration, Process
 from migmodel.sim.queued_faults import make_push
 from migmodel.units import PAGE_BYTES
 
+_LEAST_S = 1e-9
+
 
 def _stop_guest(migration: Migration) -> Process:
     """vm_stop: the clock of the reported downtime starts before, STOP comes after."""
@@ -18,7 +20,7 @@ def _stop_guest(migration: Migration) -> Process:
         yield from migration.hold(migration.host["stop_s"])
         now = migration.env.now
         migration.machine.advance(now)
-        migration.machine.stopped = True
+        migration.machine.stop()
         migration.stop_s = now
         migration.recorder.event(now, "STOP")
     if migration.settings.has("pause-before-switchover"):
@@ -40,6 +42,18 @@ def _final_sync(migration: Migration) -> Process:
     migration.stream.source_cpu_s += seconds + dirty_s
 
 
+def _apart_from(migration: Migration) -> float:
+    """When both ends of the stream have a CPU each, if they had but one so far [s].
+
+    A limited stream, which sleeps in every window, goes on sharing one until now.
+    """
+    machine, now = migration.machine, migration.env.now
+    sharing_s = machine.separation_s
+    if migration.stop_s is None or migration.settings.number("max-bandwidth"):
+        return now + sharing_s
+    return migration.stop_s + sharing_s
+
+
 def complete(migration: Migration) -> Process:
     """Stop, send the rest without a rate limit, hand over to the destination."""
     host, env, memory = migration.host, migration.env, migration.memory
@@ -50,12 +64,19 @@ def complete(migration: Migration) -> Process:
     yield from _final_sync(migration)
     rest_bytes = 0.0
     sending_s = env.now
+    apart_s = _apart_from(migration)
     while memory.pending_pages > 0:
         pages, kind = stream.next_run(env.now)
         rate, seconds = stream.swallowing(env.now, kind)
         pages = min(pages, rate * seconds) if seconds else pages
         pipeline = stream.pipeline(kind, swallowed=seconds > 0)
+        shared_s = apart_s - env.now
+        shares = shared_s > _LEAST_S and pipeline.channels is None
+        if shares:
+            pipeline = pipeline.on_one_cpu
         rate = migration.machine.set_stream(pipeline)
+        if shares:
+            pages = min(pages, rate * shared_s)
         yield from migration.hold(pages / rate)
         stream.enter_queue(env.now, pages, kind)
         stream.charge(pages, kind, pipeline)
