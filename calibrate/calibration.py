@@ -12,6 +12,7 @@ from migmodel.errors import FitError
 from migmodel.records import HostProfile, Measurement, Parameter
 
 from .basic_runs import BASIC, MORE
+from .disturbed import undisturbed
 from .evidence import codec_noise, noise, observe, unexplained, window_noise
 from .fit import Fit, filled_in, fit_profile, refine
 from .foreign import told_by
@@ -82,6 +83,9 @@ def calibrate(
             "in some runs the destination shares the source's host, in others it has "
             "one of its own: fit each kind on its own"
         )
+    left_out: list[str] = []
+    if planned:
+        valid, left_out = undisturbed(valid)
     groups = by_plan(valid) if planned else by_use(valid)
     basic = groups.basic
     if planned and not basic:
@@ -143,7 +147,7 @@ def calibrate(
             "reduced_chi_square": f"{fit.reduced_chi_square:.2f}",
         },
     )
-    remarks = [] if planned else remarks_of(groups, fitted, start.name)
+    remarks = left_out if planned else remarks_of(groups, fitted, start.name)
     return dataclasses.replace(fit, profile=profile, remarks=remarks)
 
 

@@ -170,6 +170,8 @@ def calibrate(
 
     write_record(out, fit.profile)
     print_fit(fit, measurements)
+    for remark in fit.remarks:
+        click.echo(remark)
     click.echo(f"profile written to {out}, runs kept in {folder}")
 
 

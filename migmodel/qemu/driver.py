@@ -46,7 +46,7 @@ from migmodel.records.parameters import (
 )
 from migmodel.records.scenario import Scenario
 from migmodel.records.status import MigrationStatus
-from migmodel.units import PAGE_BYTES
+from migmodel.units import MIB, PAGE_BYTES
 
 LONGEST_POLL_INTERVAL_S = 0.05
 
@@ -257,12 +257,16 @@ class _Execution:
         return Backing(size_bytes, min((each for each in limits if each), default=None))
 
 
+# The kernel may give some of what it gets back to others.
+_SPARE_BYTES = 16 * MIB
+
+
 def _data_bytes(scenario: Scenario) -> int:
     """Guest RAM with anything in it: zero pages take no memory at the destination."""
     guest, workload = scenario.guest, scenario.workload
     own = round(guest.own_pages + guest.struct_pages) * PAGE_BYTES
     data_bytes = workload.working_set_bytes + workload.still_bytes + own
-    return min(guest.ram_bytes, data_bytes)
+    return min(guest.ram_bytes, data_bytes + _SPARE_BYTES)
 
 
 def _with_real_version(

@@ -1,0 +1,90 @@
+"""Runs whose guest shared its CPUs with somebody whom this host cannot see.
+
+A virtual host's CPU may be one of two hardware threads of a core: when the other one
+works for somebody else it is nearly half as fast, for seconds or minutes, and no clock
+and no counter of the host tells. The guest does: it does the same work in every run,
+alone on the host before its migration begins.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from migmodel.analysis.guest_speed import phase_spans
+from migmodel.records import Measurement, Trace
+
+# Undisturbed runs of one kind of guest are within some percent of most others.
+SLOWEST_SHARE = 0.87
+_FAST = 0.8  # quantile: as fast as few are by luck
+
+
+def undisturbed(
+    measurements: Sequence[Measurement],
+) -> tuple[list[Measurement], list[str]]:
+    """Leave out the runs before which a vCPU was slow, and say so, a line each.
+
+    A vCPU is slow beside other runs of guests that do the same. Of a scenario of which
+    that is every run, the one that was disturbed least is kept. Paced guests do not
+    tell: they have time to spare.
+    """
+    speeds = [_slowest_vcpu_pps(measurement) for measurement in measurements]
+    alike: dict[object, list[float]] = defaultdict(list)
+    for measurement, speed in zip(measurements, speeds, strict=True):
+        if speed is not None:
+            alike[_work(measurement)].append(speed)
+    usual = {work: float(np.quantile(them, _FAST)) for work, them in alike.items()}
+    shares = [
+        None if speed is None else speed / usual[_work(measurement)]
+        for measurement, speed in zip(measurements, speeds, strict=True)
+    ]
+    best: dict[str, float] = defaultdict(float)
+    for measurement, share in zip(measurements, shares, strict=True):
+        name = measurement.scenario.name
+        best[name] = max(best[name], 1.0 if share is None else share)
+    kept, said = [], []
+    for measurement, share in zip(measurements, shares, strict=True):
+        name = measurement.scenario.name
+        if share is None or share >= min(SLOWEST_SHARE, best[name]):
+            kept.append(measurement)
+            continue
+        said.append(
+            f"{name}, run {measurement.repeat}: left out, before the migration a vCPU "
+            f"ran at {share:.0%} of what it can: something else used its core"
+        )
+    return kept, said
+
+
+def _work(measurement: Measurement) -> object:
+    """What the guest does, and what else decides how fast that is."""
+    scenario = measurement.scenario
+    workload, guest = scenario.workload, scenario.guest
+    return (
+        *(guest.kind, guest.vcpus, guest.host_page_bytes, scenario.version),
+        *(workload.touch, workload.pattern, workload.content),
+        *(workload.compressibility, workload.delta_bytes),
+    )
+
+
+def _slowest_vcpu_pps(measurement: Measurement) -> float | None:
+    """Pages/s of the slowest vCPU before the migration; None where it is paced."""
+    if measurement.scenario.workload.rate_pps is not None:
+        return None
+    rates = _before_pps(measurement.trace)
+    return min(rates) if rates else None
+
+
+def _before_pps(trace: Trace) -> list[float]:
+    """Pages/s of each vCPU, over the lines that lie in that phase as a whole."""
+    begin, end = phase_spans(trace)["before"]
+    pages: dict[int, float] = defaultdict(float)
+    seconds: dict[int, float] = defaultdict(float)
+    guest = trace.guest
+    lines = zip(guest.vcpu, guest.start_s, guest.end_s, guest.pages, strict=True)
+    for vcpu, start_s, end_s, touched in lines:
+        if begin <= start_s and end_s <= end and end_s > start_s:
+            pages[vcpu] += touched
+            seconds[vcpu] += end_s - start_s
+    return [pages[vcpu] / seconds[vcpu] for vcpu in sorted(pages)]
