@@ -19,7 +19,7 @@ from migmodel.qemu.accel import (
     choose_accel,
     loses_dirty_pages,
 )
-from migmodel.qemu.backing import Backing
+from migmodel.qemu.backing import Backing, taken_bytes
 from migmodel.qemu.binary import QemuBinary, find_qemu
 from migmodel.qemu.faults import trace_argv
 from migmodel.qemu.folder import private_folder
@@ -46,7 +46,7 @@ from migmodel.records.parameters import (
 )
 from migmodel.records.scenario import Scenario
 from migmodel.records.status import MigrationStatus
-from migmodel.units import MIB, PAGE_BYTES
+from migmodel.units import PAGE_BYTES
 
 LONGEST_POLL_INTERVAL_S = 0.05
 
@@ -239,13 +239,9 @@ class _Execution:
             backing.release()
 
     def _backing(self) -> Backing:
-        """Memory of this host that the destination has not yet but will take.
-
-        No more: what nobody takes is free, and after 2 s the kernel tells the layer
-        below so, during which guest and stream stand still for 0.1 to 0.2 s.
-        """
+        """Memory of this host that the destination has not yet but will take."""
         scenario, hardware = self._scenario, self._options.hardware
-        size_bytes = _data_bytes(scenario)
+        size_bytes = taken_bytes(scenario)
         has_it = scenario.guest.host_page_bytes > PAGE_BYTES
         has_it |= hardware.prealloc or hardware.locked
         if has_it or self._options.remote is not None or not may_be_virtual():
@@ -255,18 +251,6 @@ class _Execution:
             scenario.link.bandwidth_bytes_per_s,
         )
         return Backing(size_bytes, min((each for each in limits if each), default=None))
-
-
-# The kernel may give some of what it gets back to others.
-_SPARE_BYTES = 16 * MIB
-
-
-def _data_bytes(scenario: Scenario) -> int:
-    """Guest RAM with anything in it: zero pages take no memory at the destination."""
-    guest, workload = scenario.guest, scenario.workload
-    own = round(guest.own_pages + guest.struct_pages) * PAGE_BYTES
-    data_bytes = workload.working_set_bytes + workload.still_bytes + own
-    return min(guest.ram_bytes, data_bytes + _SPARE_BYTES)
 
 
 def _with_real_version(

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from migmodel.qemu.backing import Backing
+from migmodel.qemu.backing import Backing, taken_bytes
+from migmodel.records import Guest, Scenario, Workload
+from migmodel.records.scenario import GuestKind
 from migmodel.records.status import MigrationStatus
 from migmodel.units import MIB
 
@@ -91,3 +93,24 @@ def test_a_destination_that_takes_none_is_given_none(
     backing.touch()
     backing.begin()
     assert held_mib() == pytest.approx(0, abs=8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "still_mib", "least_mib", "most_mib"),
+    [
+        # What is zero takes no memory there.
+        ("bare", 0, 64, 96),
+        ("bare", 32, 96, 128),
+        ("linux", 0, 64 + 47, 64 + 96),
+        # Never more than there is.
+        ("linux", 192, 256, 256),
+    ],
+)
+def test_as_much_is_made_ready_as_the_guest_has_data(
+    kind: GuestKind, still_mib: int, least_mib: int, most_mib: int
+) -> None:
+    scenario = Scenario(
+        guest=Guest(ram_bytes=256 * MIB, kind=kind),
+        workload=Workload(working_set_bytes=64 * MIB, still_bytes=still_mib * MIB),
+    )
+    assert least_mib <= taken_bytes(scenario) / MIB <= most_mib

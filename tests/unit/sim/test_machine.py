@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
 
 from migmodel.errors import InputError
-from migmodel.records import Guest, Policy, Scenario, Workload
+from migmodel.records import Guest, Limits, Link, Policy, Scenario, Workload
 from migmodel.sim.machine import lay_out
 from migmodel.sim.simulate import simulate
 from migmodel.units import MIB, PAGE_BYTES
@@ -105,3 +107,55 @@ def test_it_does_not_where_there_are_cpus_for_all():
     scenario = described(bw=250_000_000, guest=Guest(ram_bytes=256 * MIB, vcpus=2))
     cores = np.array(simulate(scenario, KVM).load.vcpu_cores)[1:]
     assert cores[cores > 0] == pytest.approx(2.0)
+
+
+def blackout_s(separation_s, *, cpus=2.0, transport="unix"):
+    """Of a guest that is stopped when all of its working set is left to send."""
+    host = replace(TCG, cpus=cpus, values={**TCG.values, "separation_s": separation_s})
+    made = described(
+        bw=60_000_000,
+        link=Link(transport=transport),
+        parameters={"downtime-limit": 2000},
+    )
+    return simulate(made, host).outcome.downtime_stop_resume_s
+
+
+def test_ends_that_shared_a_cpu_go_on_sharing_it_for_a_while():
+    apart, shared = blackout_s(0.0), blackout_s(0.5)
+    assert shared > 1.1 * apart
+    # Linear in the time, until all is sent before they part.
+    later = [blackout_s(seconds) - apart for seconds in (0.005, 0.01)]
+    assert 0 < later[0] < 0.005
+    assert later[1] == pytest.approx(2 * later[0], rel=0.01)
+    assert blackout_s(1.0) == pytest.approx(shared)
+
+
+@pytest.mark.parametrize(("cpus", "transport"), [(4.0, "unix"), (2.0, "tcp")])
+def test_they_do_not_where_each_had_its_own_or_over_tcp(cpus, transport):
+    apart, shared = (
+        blackout_s(it, cpus=cpus, transport=transport) for it in (0.0, 0.5)
+    )
+    assert shared == pytest.approx(apart)
+
+
+def test_short_sleeps_of_a_throttled_guest_leave_them_together():
+    """The longer the sleeps, the more of them the ends have a CPU each."""
+
+    def gain(percent):
+        sent = []
+        for separation_s in (0.0, 0.5):
+            values = {**TCG.values, "separation_s": separation_s}
+            made = described(
+                "autoconverge",
+                bw=0,
+                parameters={
+                    "cpu-throttle-initial": percent,
+                    "max-cpu-throttle": percent,
+                    "downtime-limit": 1,
+                },
+                limits=Limits(max_time_s=6.0),
+            )
+            sent.append(simulate(made, replace(TCG, values=values)).outcome.bytes_sent)
+        return sent[0] / sent[1]
+
+    assert 1.02 < gain(30) < gain(60)

@@ -1,0 +1,84 @@
+"""Runs that somebody unseen slowed are left out of the fit, and no others."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from migmodel.calibrate.disturbed import undisturbed
+from migmodel.records import Guest, Measurement, Scenario, Trace, Workload
+from migmodel.records.trace import GuestSpeed, Outcome, Phases
+from migmodel.units import MIB
+
+from .facts import FACTS
+
+FULL_PPS = 300_000.0
+LINES, LINE_S = 20, 0.05
+
+
+def run(name, repeat, *shares, rate=None, touch="sweep"):
+    """A run before which each vCPU had this share of its speed."""
+    work = GuestSpeed()
+    for vcpu, share in enumerate(shares):
+        for line in range(-LINES, LINES):
+            work.vcpu.append(vcpu)
+            work.start_s.append(line * LINE_S)
+            work.end_s.append((line + 1) * LINE_S)
+            # During the migration everything is slow, and tells nothing.
+            work.pages.append(FULL_PPS * LINE_S * (share if line < 0 else 0.3))
+            work.gap_s.append(0.0)
+    scenario = Scenario(
+        name=name,
+        guest=Guest(ram_bytes=256 * MIB, vcpus=len(shares)),
+        workload=Workload(working_set_bytes=64 * MIB, rate_pps=rate, touch=touch),
+    )
+    trace = Trace(
+        outcome=Outcome(verdict="completed", total_time_s=1.0),
+        phases=Phases(end_s=1.0, before_s=-LINES * LINE_S),
+        guest=work,
+    )
+    return Measurement(
+        scenario=scenario,
+        trace=trace,
+        host=FACTS,
+        started_at="2026-01-01",
+        repeat=repeat,
+    )
+
+
+def kept(*runs):
+    return [(it.scenario.name, it.repeat) for it in undisturbed(runs)[0]]
+
+
+def test_a_run_with_one_slow_vcpu_is_left_out_and_named():
+    runs = [run("a", 0, 1.0, 0.97), run("a", 1, 1.0, 0.55), run("b", 0, 0.96, 1.0)]
+    assert kept(*runs) == [("a", 0), ("b", 0)]
+    (line,) = undisturbed(runs)[1]
+    assert line.startswith("a, run 1: left out")
+
+
+def test_usual_differences_are_no_disturbance():
+    runs = [run("a", repeat, 1.0 - repeat * 0.03) for repeat in range(4)]
+    assert len(kept(*runs)) == 4
+    assert undisturbed(runs)[1] == []
+
+
+def test_of_a_scenario_that_was_always_disturbed_the_best_run_is_kept():
+    runs = [run("a", 0, 0.5), run("a", 1, 0.7), *(run("b", it, 1.0) for it in range(3))]
+    assert kept(*runs) == [("a", 1), ("b", 0), ("b", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize(
+    "other", [{"rate": 1000.0}, {"touch": "page"}], ids=["paced", "other work"]
+)
+def test_only_guests_that_do_the_same_are_compared(other):
+    runs = [run("a", 0, 1.0), run("a", 1, 1.0), run("b", 0, 0.2, **other)]
+    assert len(kept(*runs)) == 3
+
+
+def test_a_run_without_lines_is_kept():
+    bare = run("a", 0, 1.0)
+    silent = msgspec.structs.replace(
+        bare, trace=msgspec.structs.replace(bare.trace, guest=GuestSpeed())
+    )
+    assert len(kept(silent, bare)) == 2
