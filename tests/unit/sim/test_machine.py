@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from migmodel.errors import InputError
-from migmodel.records import Guest, Limits, Link, Policy, Scenario, Workload
-from migmodel.sim.machine import lay_out
+from migmodel.physics.cpu import Pipeline
+from migmodel.records import Guest, Link, Policy, Scenario, Workload
+from migmodel.sim.machine import Machine, lay_out
+from migmodel.sim.recorder import Recorder
 from migmodel.sim.simulate import simulate
 from migmodel.units import MIB, PAGE_BYTES
 
@@ -111,7 +113,8 @@ def test_it_does_not_where_there_are_cpus_for_all():
 
 def blackout_s(separation_s, *, cpus=2.0, transport="unix"):
     """Of a guest that is stopped when all of its working set is left to send."""
-    host = replace(TCG, cpus=cpus, values={**TCG.values, "separation_s": separation_s})
+    values = {**TCG.values, "pipeline_overlap": 1.0, "separation_s": separation_s}
+    host = replace(TCG, cpus=cpus, values=values)
     made = described(
         bw=60_000_000,
         link=Link(transport=transport),
@@ -138,24 +141,18 @@ def test_they_do_not_where_each_had_its_own_or_over_tcp(cpus, transport):
     assert shared == pytest.approx(apart)
 
 
-def test_short_sleeps_of_a_throttled_guest_leave_them_together():
-    """The longer the sleeps, the more of them the ends have a CPU each."""
-
-    def gain(percent):
-        sent = []
-        for separation_s in (0.0, 0.5):
-            values = {**TCG.values, "separation_s": separation_s}
-            made = described(
-                "autoconverge",
-                bw=0,
-                parameters={
-                    "cpu-throttle-initial": percent,
-                    "max-cpu-throttle": percent,
-                    "downtime-limit": 1,
-                },
-                limits=Limits(max_time_s=6.0),
-            )
-            sent.append(simulate(made, replace(TCG, values=values)).outcome.bytes_sent)
-        return sent[0] / sent[1]
-
-    assert 1.02 < gain(30) < gain(60)
+@pytest.mark.parametrize(
+    ("separation_s", "together"), [(0.0, 0.0), (0.005, 0.5), (0.01, 1.0), (0.5, 1.0)]
+)
+def test_in_the_sleeps_of_a_throttled_guest_they_part_as_late(separation_s, together):
+    """At 50 % each sleep lasts 10 ms; awake the vCPU leaves them one CPU."""
+    values = {"throttle_sleep_extra_s": 0.0, "console_line_s": 0.0}
+    values["separation_s"] = separation_s
+    host = replace(TCG, values={**TCG.values, **values})
+    machine = Machine(described("autoconverge"), host, Recorder(1, False))
+    machine.throttle.set_percent(50.0, 0.0)
+    source_s, destination_s = 2e-6, 3e-6
+    rate = machine.stream_rate_pps(Pipeline(source_s, destination_s, float("inf")))
+    on_one_cpu, apart = 1 / (source_s + destination_s), 1 / destination_s
+    asleep = together * on_one_cpu + (1 - together) * apart
+    assert rate == pytest.approx((on_one_cpu + asleep) / 2)
