@@ -1,9 +1,9 @@
-"""Runs whose guest shared its CPUs with somebody whom this host cannot see.
+"""Runs whose guest had a CPU that was slow for no reason that this host can see.
 
-A virtual host's CPU may be one of two hardware threads of a core: when the other one
-works for somebody else it is nearly half as fast, for seconds or minutes, and no clock
-and no counter of the host tells. The guest does: it does the same work in every run,
-alone on the host before its migration begins.
+On a virtual host one CPU was nearly half as fast as the other for seconds or minutes,
+and a run as slow had no stolen time. (Another guest on the second hardware thread of its core
+would do that.) The guest tells: it does the same work in every run, alone on the host
+before its migration begins.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def undisturbed(
             continue
         said.append(
             f"{name}, run {measurement.repeat}: left out, before the migration a vCPU "
-            f"ran at {share:.0%} of what it can: something else used its core"
+            f"ran at {share:.0%} of its usual speed: this host was disturbed"
         )
     return kept, said
 

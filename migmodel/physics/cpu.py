@@ -13,8 +13,8 @@ between them: a UNIX socket's buffer holds little more than one flush of the str
 the kernel wakes the writer only when three quarters of it are empty (Linux 6.18
 net/unix/af_unix.c, unix_writable), so that they work in turns. Two that shared a CPU
 beside busy vCPUs share it for a while when these stop or sleep: /proc/PID/schedstat
-showed both ends on it for up to 50 ms of a stop phase, with the other CPU idle, and
-each on its own from then on. (Ends of a TCP connection parted at once.)
+showed both ends on it for up to 50 ms of most stop phases, with the other CPU idle, and
+mostly each on its own from then on. (Ends of a TCP connection parted at once.)
 """
 
 from __future__ import annotations
