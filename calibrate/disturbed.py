@@ -1,9 +1,9 @@
 """Runs whose guest had a CPU that was slow for no reason that this host can see.
 
 On a virtual host one CPU was nearly half as fast as the other for seconds or minutes,
-and a run as slow had no stolen time. (Another guest on the second hardware thread of its core
-would do that.) The guest tells: it does the same work in every run, alone on the host
-before its migration begins.
+and a run as slow had no stolen time. (Another guest on the second hardware thread of
+its core would do that.) The guest tells: it does the same work in every run, alone on
+the host before its migration begins.
 """
 
 from __future__ import annotations
