@@ -9,16 +9,18 @@ the host before its migration begins.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from migmodel.analysis.guest_speed import phase_spans
 from migmodel.records import Measurement, Trace
 
-# Undisturbed runs of one kind of guest are within some percent of most others.
-SLOWEST_SHARE = 0.87
-_FAST = 0.8  # quantile: as fast as few are by luck
+FAST = 0.8  # quantile of the runs: they may be half disturbed, and few are lucky
+_SDS_ABOVE = 0.8416  # so far it lies above the median of a normal distribution
+_SDS_BELOW = 3.0  # further below the median is disturbed
+_SDS_OF_MAD = 1.4826  # of a normal distribution, in median absolute deviations
+_LEAST_SD = 0.02  # of a quiet host; of few runs less may be seen by luck
 
 
 def undisturbed(
@@ -26,16 +28,17 @@ def undisturbed(
 ) -> tuple[list[Measurement], list[str]]:
     """Leave out the runs before which a vCPU was slow, and say so, a line each.
 
-    A vCPU is slow beside other runs of guests that do the same. Of a scenario of which
-    that is every run, the one that was disturbed least is kept. Paced guests do not
-    tell: they have time to spare.
+    A vCPU is slow beside other runs of guests that do the same, in the spread that most
+    runs have. Of a scenario of which that is every run, the one that was disturbed
+    least is kept. Paced guests do not tell: they have time to spare.
     """
     speeds = [_slowest_vcpu_pps(measurement) for measurement in measurements]
     alike: dict[object, list[float]] = defaultdict(list)
     for measurement, speed in zip(measurements, speeds, strict=True):
         if speed is not None:
             alike[_work(measurement)].append(speed)
-    usual = {work: float(np.quantile(them, _FAST)) for work, them in alike.items()}
+    usual = {work: float(np.quantile(them, FAST)) for work, them in alike.items()}
+    slowest_share = 1 - (_SDS_ABOVE + _SDS_BELOW) * _spread(alike.values())
     shares = [
         None if speed is None else speed / usual[_work(measurement)]
         for measurement, speed in zip(measurements, speeds, strict=True)
@@ -47,7 +50,7 @@ def undisturbed(
     kept, said = [], []
     for measurement, share in zip(measurements, shares, strict=True):
         name = measurement.scenario.name
-        if share is None or share >= min(SLOWEST_SHARE, best[name]):
+        if share is None or share >= min(slowest_share, best[name]):
             kept.append(measurement)
             continue
         said.append(
@@ -55,6 +58,17 @@ def undisturbed(
             f"ran at {share:.0%} of its usual speed: this host was disturbed"
         )
     return kept, said
+
+
+def _spread(alike: Iterable[Sequence[float]]) -> float:
+    """Relative standard deviation of undisturbed runs, whatever their work."""
+    off = [
+        abs(speed / float(np.median(speeds)) - 1)
+        for speeds in alike
+        if len(speeds) > 1
+        for speed in speeds
+    ]
+    return max(_SDS_OF_MAD * float(np.median(off)), _LEAST_SD) if off else _LEAST_SD
 
 
 def _work(measurement: Measurement) -> object:

@@ -69,7 +69,8 @@ def print_fit(fit: Fit, measurements: Sequence[Measurement]) -> None:
     console.print(parameter_table(fit))
     console.print(residual_table(fit))
     console.print(
-        f"{len(measurements)} valid runs, {len(fit.residuals)} numbers compared, "
+        f"{len(measurements)} valid runs, of which {fit.profile.facts['runs']} were "
+        f"fitted, {len(fit.residuals)} numbers compared, "
         f"reduced chi-square {fit.reduced_chi_square:.2f}"
     )
     if fit.badly_determined:

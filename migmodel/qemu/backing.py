@@ -20,8 +20,6 @@ _CHUNK_BYTES = 16 * MIB
 # What is free for longer may be taken back: the kernel's page reporting waits 2 s
 # (PAGE_REPORTING_DELAY of Linux's mm/page_reporting.c).
 _AHEAD_S = 1.0
-
-
 # The kernel may give some of what it gets back to others.
 _SPARE_BYTES = 16 * MIB
 

@@ -20,7 +20,6 @@ from migmodel.units import GIB, MIB, PAGE_BYTES
 # option ROMs, seen as ram.total - RAM with QEMU 7.2 to 10.0.
 FIRMWARE_BYTES = 532_480
 BARE_BASE_BYTES = 4 * MIB  # where the bare stress guest's working set begins
-_LEAST_S = 1e-9
 CLEAR_CHUNK_BYTES = GIB  # x-clear-bitmap-shift 18
 
 
@@ -227,7 +226,7 @@ class Machine:
         if beside is None and self._sharing_ends:
             _, together = share_cpus(cpus, 0.0, vcpus, free.on_one_cpu, same_host)
             sleep_s = (1 - run) * self.throttle.turn_s
-            part = min(self.host["separation_s"] / max(sleep_s, _LEAST_S), 1.0)
+            part = min(self.host["separation_s"] / sleep_s, 1.0)
             alone = part * together + (1 - part) * alone
         mean = run * crowded + (1 - run) * alone
         return run * share, min(mean, pipeline.page_rate_limit)

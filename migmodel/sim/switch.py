@@ -45,13 +45,14 @@ def _final_sync(migration: Migration) -> Process:
 def _apart_from(migration: Migration) -> float:
     """When both ends of the stream have a CPU each, if they had but one so far [s].
 
-    A limited stream, which sleeps in every window, goes on sharing one until now.
+    They part while both work: from now on, or since a manager stopped the guest, unless
+    a limit has let them sleep in every window since.
     """
-    machine, now = migration.machine, migration.env.now
-    sharing_s = machine.separation_s
-    if migration.stop_s is None or migration.settings.number("max-bandwidth"):
-        return now + sharing_s
-    return migration.stop_s + sharing_s
+    began_s = migration.env.now
+    limited = migration.settings.number("max-bandwidth") > 0
+    if migration.paused_by_manager and migration.stop_s is not None and not limited:
+        began_s = migration.stop_s
+    return began_s + migration.machine.separation_s
 
 
 def complete(migration: Migration) -> Process:

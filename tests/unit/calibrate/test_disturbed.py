@@ -63,6 +63,14 @@ def test_usual_differences_are_no_disturbance():
     assert undisturbed(runs)[1] == []
 
 
+def test_what_is_slow_hangs_on_how_much_runs_differ():
+    quiet = [run("a", repeat, 1.0) for repeat in range(5)]
+    differing = [run("a", it, share) for it, share in enumerate((1, 0.95, 0.85, 0.9))]
+    slow = run("b", 0, 0.8)
+    assert ("b", 0) not in kept(*quiet, slow, run("b", 1, 1.0))
+    assert ("b", 0) in kept(*differing, slow, run("b", 1, 1.0))
+
+
 def test_of_a_scenario_that_was_always_disturbed_the_best_run_is_kept():
     runs = [run("a", 0, 0.5), run("a", 1, 0.7), *(run("b", it, 1.0) for it in range(3))]
     assert kept(*runs) == [("a", 1), ("b", 0), ("b", 1), ("b", 2)]

@@ -27,7 +27,7 @@ LOOSE = {
     "zstd_decode_zero_s": 0.3,
     "zstd_1_zero_s": 0.2,
     "compress_block_s": 0.2,  # a tenth of what a page takes
-    "xbzrle_decode_s": 0.4,  # nanoseconds: a twentieth of a zero page's header
+    "xbzrle_decode_s": 0.4,  # a third of it is half a percent of what tells it
 }
 USUAL = 0.1
 
