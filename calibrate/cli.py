@@ -22,7 +22,7 @@ from migmodel.units import (
 
 if TYPE_CHECKING:
     from migmodel.qemu.options import DriverOptions
-    from migmodel.records import Measurement, Scenario
+    from migmodel.records import Measurement
 
     from .fit import Fit
     from .plan import Bounds, PlannedRun
@@ -34,7 +34,6 @@ BASELINE_S, AFTER_S = 0.8, 0.8
 QUICK_BASELINE_S, QUICK_AFTER_S = 0.5, 0.6
 _WITH_FROM = ("source", "out", "start", "qemu_version", "cpus")
 _BY_DEFAULT = click.core.ParameterSource.DEFAULT
-BUSY_WARNING = 0.2  # share of the host's CPUs that others use
 
 
 @click.command()
@@ -156,9 +155,11 @@ def calibrate(
     if plan_only:
         return
     folder = out.with_name(f"{out.stem}.runs")
+    from .campaign import execute_runs, usable_runs
+
     if not fit_only:
-        _execute(runs, folder, _options(qemu, accel, low_priority, quick, hosts))
-    measurements = _stored(runs, folder)
+        execute_runs(runs, folder, *_options(qemu, accel, low_priority, quick, hosts))
+    measurements = usable_runs(runs, folder)
     if not measurements and fit_only:
         raise JobError(f"no valid runs in {folder} to fit: leave out --fit-only")
     if not measurements:
@@ -212,11 +213,14 @@ def _announce(runs: Sequence[PlannedRun], bounds: Bounds) -> None:
 
 def _options(
     qemu: str | None, accel: str | None, low_priority: bool, quick: bool, hosts: Hosts
-) -> DriverOptions:
+) -> tuple[DriverOptions, DriverOptions]:
+    """Of the basic runs; and of a technique's, which tell no guest's speed."""
+    import msgspec
+
     from migmodel.qemu.images import build_image
     from migmodel.qemu.options import DriverOptions
 
-    return DriverOptions(
+    full = DriverOptions(
         image=build_image("bare"),
         qemu=qemu,
         accel=accel,
@@ -226,95 +230,10 @@ def _options(
         hardware=hosts.hardware,
         remote=hosts.remote,
     )
-
-
-def _execute(runs: Sequence[PlannedRun], folder: Path, options: DriverOptions) -> None:
-    import msgspec
-
-    from migmodel.analysis.campaign import execute, is_done
-    from migmodel.qemu.driver import measure
-    from migmodel.qemu.host import busy_share
-    from migmodel.show.progress import suite_progress
-
-    from .plan import OVERHEAD_S
-    from .recipe import PREFIX
-    from .technique_runs import TECHNIQUE_RUNS
-
-    runs = _runnable(runs, options)
-    # A technique's runs tell what pages cost, not how fast guests are.
     brief = msgspec.structs.replace(
-        options, baseline_s=QUICK_BASELINE_S, after_s=QUICK_AFTER_S
+        full, baseline_s=QUICK_BASELINE_S, after_s=QUICK_AFTER_S
     )
-    of_techniques = {
-        PREFIX + recipe.name for own in TECHNIQUE_RUNS.values() for recipe in own
-    }
-    busy = busy_share()
-    if busy > BUSY_WARNING:
-        click.echo(
-            f"warning: others use {busy:.0%} of this host's CPUs; the fit will be no "
-            "better than the host is quiet",
-            err=True,
-        )
-    expected_s = {run.scenario.name: run.expected_s + OVERHEAD_S for run in runs}
-    total_s = sum(
-        expected_s[run.scenario.name]
-        for run in runs
-        for repeat in range(run.repeats)
-        if not is_done(run.scenario, repeat, folder)
-    )
-    with suite_progress(total_s, expected_s) as progress:
-
-        def one(scenario: Scenario, repeat: int) -> Measurement:
-            progress.starting(scenario.name, repeat)
-            chosen = brief if scenario.name in of_techniques else options
-            return measure(scenario, chosen, repeat=repeat, on_progress=progress.phase)
-
-        plan = [
-            (run.scenario, repeat)
-            for repeat in range(max(run.repeats for run in runs))
-            for run in runs
-            if repeat < run.repeats
-        ]
-        execute(plan, folder, one, progress.ended)
-
-
-def _runnable(runs: Sequence[PlannedRun], options: DriverOptions) -> list[PlannedRun]:
-    """Leave out runs that need a QEMU which is not there, and say so."""
-    from migmodel.qemu.binary import find_qemu, how_to_get
-    from migmodel.qemu.driver import check
-    from migmodel.records.parameters import DEFAULT_QEMU
-
-    able = []
-    for run in runs:
-        wanted = run.scenario.version
-        found = find_qemu(options.qemu, wanted)
-        if run.scenario.qemu_version != DEFAULT_QEMU and found.version != wanted:
-            click.echo(
-                f"left out: {run.scenario.name.removeprefix('cal-')} needs QEMU "
-                f"{run.scenario.qemu_version}: {how_to_get(wanted)}",
-                err=True,
-            )
-            continue
-        check(run.scenario, options)
-        able.append(run)
-    return able
-
-
-def _stored(runs: Sequence[PlannedRun], folder: Path) -> list[Measurement]:
-    from migmodel.analysis.campaign import stored_runs
-
-    from .foreign import EMULATED
-
-    scenarios = [run.scenario for run in runs]
-    valid = [
-        measurement
-        for _, measurement in stored_runs(scenarios, folder, with_raw=True)
-        if measurement.valid
-    ]
-    told = [measurement for measurement in valid if not measurement.emulated]
-    if len(told) < len(valid):
-        click.echo(f"left out: {len(valid) - len(told)} runs, {EMULATED}", err=True)
-    return told
+    return full, brief
 
 
 def _fit(measurements: Sequence[Measurement], name: str, cpus: int) -> Fit:

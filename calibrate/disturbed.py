@@ -1,26 +1,18 @@
-"""Runs whose guest had a CPU that was slow for no reason that this host can see.
-
-On a virtual host one CPU was nearly half as fast as the other for seconds or minutes,
-and a run as slow had no stolen time. (Another guest on the second hardware thread of
-its core would do that.) The guest tells: it does the same work in every run, alone on
-the host before its migration begins.
-"""
+"""Disturbed runs are left out of the fit, and made again within limits."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
-import numpy as np
+from migmodel.analysis.disturbed import usual_speeds
+from migmodel.records import Measurement, Scenario
 
-from migmodel.analysis.guest_speed import phase_spans
-from migmodel.records import Measurement, Trace
+from .plan import PlannedRun
 
-FAST = 0.8  # quantile of the runs: they may be half disturbed, and few are lucky
-_SDS_ABOVE = 0.8416  # so far it lies above the median of a normal distribution
-_SDS_BELOW = 3.0  # further below the median is disturbed
-_SDS_OF_MAD = 1.4826  # of a normal distribution, in median absolute deviations
-_LEAST_SD = 0.02  # of a quiet host; of few runs less may be seen by luck
+# Of the planned runs, at most: a host that is always disturbed would never be done, and
+# the time that was announced is to hold.
+AGAIN_SHARE = 0.1
 
 
 def undisturbed(
@@ -28,77 +20,63 @@ def undisturbed(
 ) -> tuple[list[Measurement], list[str]]:
     """Leave out the runs before which a vCPU was slow, and say so, a line each.
 
-    A vCPU is slow beside other runs of guests that do the same, in the spread that most
-    runs have. Of a scenario of which that is every run, the one that was disturbed
-    least is kept. Paced guests do not tell: they have time to spare.
+    Of a scenario of which that is every run, the one that was disturbed least is kept.
+    Paced guests do not tell: they have time to spare.
     """
-    speeds = [_slowest_vcpu_pps(measurement) for measurement in measurements]
-    alike: dict[object, list[float]] = defaultdict(list)
-    for measurement, speed in zip(measurements, speeds, strict=True):
-        if speed is not None:
-            alike[_work(measurement)].append(speed)
-    usual = {work: float(np.quantile(them, FAST)) for work, them in alike.items()}
-    slowest_share = 1 - (_SDS_ABOVE + _SDS_BELOW) * _spread(alike.values())
-    shares = [
-        None if speed is None else speed / usual[_work(measurement)]
-        for measurement, speed in zip(measurements, speeds, strict=True)
-    ]
+    speeds = usual_speeds(measurements)
     best: dict[str, float] = defaultdict(float)
-    for measurement, share in zip(measurements, shares, strict=True):
+    for measurement, share in zip(measurements, speeds.shares, strict=True):
         name = measurement.scenario.name
         best[name] = max(best[name], 1.0 if share is None else share)
     kept, said = [], []
-    for measurement, share in zip(measurements, shares, strict=True):
+    for measurement, share in zip(measurements, speeds.shares, strict=True):
         name = measurement.scenario.name
-        if share is None or share >= min(slowest_share, best[name]):
+        if share is None or share >= min(speeds.slowest_share, best[name]):
             kept.append(measurement)
             continue
         said.append(
-            f"{name}, run {measurement.repeat}: left out, before the migration a vCPU "
-            f"ran at {share:.0%} of its usual speed: this host was disturbed"
+            f"{name}, run {measurement.repeat + 1}: left out, before the migration a "
+            f"vCPU ran at {share:.0%} of its usual speed: this host was disturbed"
         )
     return kept, said
 
 
-def _spread(alike: Iterable[Sequence[float]]) -> float:
-    """Relative standard deviation of undisturbed runs, whatever their work."""
-    off = [
-        abs(speed / float(np.median(speeds)) - 1)
-        for speeds in alike
-        if len(speeds) > 1
-        for speed in speeds
-    ]
-    return max(_SDS_OF_MAD * float(np.median(off)), _LEAST_SD) if off else _LEAST_SD
+def to_make_again(
+    planned: Sequence[PlannedRun],
+    measurements: Sequence[Measurement],
+    made: Mapping[str, int],
+) -> list[tuple[Scenario, int]]:
+    """Choose the repeats that stand in for disturbed runs.
 
+    Each stands in for one; one that is disturbed itself asks for another. There is an
+    end of it when there are as many as a tenth of the planned runs.
 
-def _work(measurement: Measurement) -> object:
-    """What the guest does, and what else decides how fast that is."""
-    scenario = measurement.scenario
-    workload, guest = scenario.workload, scenario.guest
-    return (
-        *(guest.kind, guest.vcpus, guest.host_page_bytes, scenario.version),
-        *(workload.touch, workload.pattern, workload.content),
-        *(workload.compressibility, workload.delta_bytes),
+    Parameters
+    ----------
+    measurements : sequence of Measurement
+        All valid runs that are there.
+    made : mapping of str to int
+        Repeats that are there, valid or not, of each scenario's name.
+
+    Returns
+    -------
+    list of tuple
+        Scenarios, and the number of the repeat.
+    """
+    speeds = usual_speeds(measurements)
+    disturbed = Counter(
+        measurement.scenario.name
+        for index, measurement in enumerate(measurements)
+        if speeds.is_disturbed(index)
     )
-
-
-def _slowest_vcpu_pps(measurement: Measurement) -> float | None:
-    """Pages/s of the slowest vCPU before the migration; None where it is paced."""
-    if measurement.scenario.workload.rate_pps is not None:
-        return None
-    rates = _before_pps(measurement.trace)
-    return min(rates) if rates else None
-
-
-def _before_pps(trace: Trace) -> list[float]:
-    """Pages/s of each vCPU, over the lines that lie in that phase as a whole."""
-    begin, end = phase_spans(trace)["before"]
-    pages: dict[int, float] = defaultdict(float)
-    seconds: dict[int, float] = defaultdict(float)
-    guest = trace.guest
-    lines = zip(guest.vcpu, guest.start_s, guest.end_s, guest.pages, strict=True)
-    for vcpu, start_s, end_s, touched in lines:
-        if begin <= start_s and end_s <= end and end_s > start_s:
-            pages[vcpu] += touched
-            seconds[vcpu] += end_s - start_s
-    return [pages[vcpu] / seconds[vcpu] for vcpu in sorted(pages)]
+    extra = {
+        run.scenario.name: max(made[run.scenario.name] - run.repeats, 0)
+        for run in planned
+    }
+    budget = round(AGAIN_SHARE * sum(run.repeats for run in planned))
+    wanted = [
+        (run.scenario, made[run.scenario.name] + again)
+        for run in planned
+        for again in range(disturbed[run.scenario.name] - extra[run.scenario.name])
+    ]
+    return wanted[: max(budget - sum(extra.values()), 0)]

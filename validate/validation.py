@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from migmodel.analysis.campaign import stored_runs
+from migmodel.analysis.disturbed import usual_speeds
 from migmodel.errors import InputError
 from migmodel.records import HostFacts, HostProfile, Measurement, Scenario
 
@@ -201,4 +202,21 @@ def _notes(measurements: Sequence[Measurement], profile: HostProfile) -> list[st
             f"{len(busy)} of {len(measurements)} runs began while the host was more "
             f"than {BUSY_SHARE:.0%} busy"
         )
-    return notes
+    return notes + list(_disturbed(measurements))
+
+
+def _disturbed(measurements: Sequence[Measurement]) -> Iterator[str]:
+    """Runs that the host disturbed count all the same: nobody is spared the host."""
+    valid = [it for it in measurements if it.valid]
+    speeds = usual_speeds(valid)
+    found = [
+        f"{it.scenario.name}, repeat {it.repeat} ({share:.0%})"
+        for index, (it, share) in enumerate(zip(valid, speeds.shares, strict=True))
+        if speeds.is_disturbed(index)
+    ]
+    if found:
+        yield (
+            f"{len(found)} of {len(valid)} runs, which count all the same, were "
+            "disturbed by the host: before their migrations a vCPU ran at so much of "
+            f"its usual speed: {', '.join(found)}"
+        )

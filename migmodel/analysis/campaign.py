@@ -95,13 +95,19 @@ def stored_runs(
         When a run is one of another scenario with the same name.
     """
     for scenario in scenarios:
-        repeat = 0
-        while Run(scenario, repeat, 0).path(out).exists():
+        for repeat in range(repeats_made(scenario, out)):
             for attempt in range(ATTEMPTS):
                 run = Run(scenario, repeat, attempt)
                 if run.path(out).exists():
                     yield run, _read(run, out, with_raw)
-            repeat += 1
+
+
+def repeats_made(scenario: Scenario, out: Path) -> int:
+    """How many repeats are kept, valid or not."""
+    repeat = 0
+    while Run(scenario, repeat, 0).path(out).exists():
+        repeat += 1
+    return repeat
 
 
 def rebuild_table(suite: Sequence[Scenario], out: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from migmodel.calibrate.disturbed import undisturbed
+from migmodel.calibrate.disturbed import to_make_again, undisturbed
+from migmodel.calibrate.plan import PlannedRun
 from migmodel.records import Guest, Measurement, Scenario, Trace, Workload
 from migmodel.records.trace import GuestSpeed, Outcome, Phases
 from migmodel.units import MIB
@@ -54,7 +55,7 @@ def test_a_run_with_one_slow_vcpu_is_left_out_and_named():
     runs = [run("a", 0, 1.0, 0.97), run("a", 1, 1.0, 0.55), run("b", 0, 0.96, 1.0)]
     assert kept(*runs) == [("a", 0), ("b", 0)]
     (line,) = undisturbed(runs)[1]
-    assert line.startswith("a, run 1: left out")
+    assert line.startswith("a, run 2: left out")
 
 
 def test_usual_differences_are_no_disturbance():
@@ -90,3 +91,37 @@ def test_a_run_without_lines_is_kept():
         bare, trace=msgspec.structs.replace(bare.trace, guest=GuestSpeed())
     )
     assert len(kept(silent, bare)) == 2
+
+
+def again(runs, **repeats):
+    """What is made again of runs that were planned so often: names and repeats."""
+    planned = [
+        PlannedRun(scenario, repeats[name], "", 1.0)
+        for name, scenario in {it.scenario.name: it.scenario for it in runs}.items()
+    ]
+    made = {name: sum(it.scenario.name == name for it in runs) for name in repeats}
+    wanted = to_make_again(planned, runs, made)
+    return [(scenario.name, repeat) for scenario, repeat in wanted]
+
+
+def test_another_run_stands_in_for_a_disturbed_one():
+    runs = [run("a", 0, 1.0), run("a", 1, 0.5), *(run("b", it, 1.0) for it in range(8))]
+    assert again(runs, a=2, b=8) == [("a", 2)]
+    assert again([*runs, run("a", 2, 0.98)], a=2, b=8) == []
+
+
+def test_one_that_is_disturbed_too_asks_for_another_up_to_a_tenth_of_all():
+    runs = [
+        run("a", 0, 1.0),
+        run("a", 1, 0.5),
+        *(run("b", it, 1.0) for it in range(18)),
+    ]
+    assert again(runs, a=2, b=18) == [("a", 2)]
+    runs.append(run("a", 2, 0.6))
+    assert again(runs, a=2, b=18) == [("a", 3)]
+    runs.append(run("a", 3, 0.6))
+    assert again(runs, a=2, b=18) == []
+
+
+def test_nothing_is_made_again_on_a_quiet_host():
+    assert again([run("a", it, 1.0 - it * 0.01) for it in range(3)], a=3) == []
