@@ -19,13 +19,24 @@ from migmodel.qemu.accel import (
     choose_accel,
     loses_dirty_pages,
 )
-from migmodel.qemu.backing import Backing, taken_bytes
+from migmodel.qemu.backing import (
+    Backing,
+    listed_bytes,
+    most_listed_bytes,
+    taken_bytes,
+)
 from migmodel.qemu.binary import QemuBinary, find_qemu
 from migmodel.qemu.faults import trace_argv
 from migmodel.qemu.folder import private_folder
 from migmodel.qemu.guest import check_guest, guest_argv
 from migmodel.qemu.hardware import check_accel, check_here
-from migmodel.qemu.host import check_memory, host_facts, may_be_virtual, tsc_mhz
+from migmodel.qemu.host import (
+    available_memory_bytes,
+    check_memory,
+    host_facts,
+    may_be_virtual,
+    tsc_mhz,
+)
 from migmodel.qemu.instance import machine_argv
 from migmodel.qemu.migration import Migration
 from migmodel.qemu.options import DriverOptions, ProgressHandler
@@ -250,7 +261,12 @@ class _Execution:
             scenario.policy.max_bandwidth_bytes_per_s,
             scenario.link.bandwidth_bytes_per_s,
         )
-        return Backing(size_bytes, min((each for each in limits if each), default=None))
+        # As much as there is with no harm: both guests' RAM is not yet all taken.
+        spare_bytes = min(most_listed_bytes(), size_bytes)
+        if 3 * size_bytes + spare_bytes > available_memory_bytes():
+            spare_bytes = 0
+        rate = min((each for each in limits if each), default=None)
+        return Backing(size_bytes, rate, spare_bytes, listed_bytes)
 
 
 def _with_real_version(

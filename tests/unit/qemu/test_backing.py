@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from migmodel.qemu.backing import Backing, taken_bytes
+from migmodel.qemu.backing import (
+    Backing,
+    listed_bytes,
+    most_listed_bytes,
+    taken_bytes,
+)
 from migmodel.records import Guest, Scenario, Workload
 from migmodel.records.scenario import GuestKind
 from migmodel.records.status import MigrationStatus
@@ -114,3 +119,24 @@ def test_as_much_is_made_ready_as_the_guest_has_data(
         workload=Workload(working_set_bytes=64 * MIB, still_bytes=still_mib * MIB),
     )
     assert least_mib <= taken_bytes(scenario) / MIB <= most_mib
+
+
+def test_what_stays_in_lists_of_single_cpus_is_given_besides(
+    held_mib: Callable[[], float],
+) -> None:
+    listed = iter([0, 0, *[64 * MIB] * 3])
+    backing = Backing(SIZE_BYTES, None, 96 * MIB, lambda: next(listed))
+    backing.touch()
+    assert held_mib() == pytest.approx(192 + 96, abs=8)
+    backing.begin()
+    # What others do not need stays held: free for long, it would be taken back.
+    assert held_mib() == pytest.approx(32, abs=8)
+    backing.release()
+    assert held_mib() == pytest.approx(0, abs=8)
+
+
+def test_lists_are_read_where_the_kernel_tells() -> None:
+    assert listed_bytes() >= 0
+    assert most_listed_bytes() >= 0
+    if Path("/proc/zoneinfo").exists():
+        assert "count:" in Path("/proc/zoneinfo").read_text(encoding="ascii")
