@@ -135,8 +135,24 @@ def test_what_stays_in_lists_of_single_cpus_is_given_besides(
     assert held_mib() == pytest.approx(0, abs=8)
 
 
-def test_lists_are_read_where_the_kernel_tells() -> None:
-    assert listed_bytes() >= 0
-    assert most_listed_bytes() >= 0
-    if Path("/proc/zoneinfo").exists():
-        assert "count:" in Path("/proc/zoneinfo").read_text(encoding="ascii")
+def test_lists_of_all_cpus_and_zones_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zones = tmp_path / "zoneinfo"
+    zones.write_text(
+        "Node 0, zone   Normal\n  pages free     592870\n  pagesets\n"
+        "    cpu: 0\n              count:    4973\n              high:     5712\n"
+        "              high_min: 5082\n              high_max: 45056\n"
+        "    cpu: 1\n              count:    27\n              high_max: 40000\n",
+        encoding="ascii",
+    )
+    monkeypatch.setattr("migmodel.qemu.backing._ZONES", zones)
+    assert listed_bytes() == 5000 * 4096
+    assert most_listed_bytes() == 45056 * 4096
+
+
+def test_nothing_is_added_where_the_kernel_does_not_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migmodel.qemu.backing._ZONES", tmp_path / "none")
+    assert listed_bytes() == most_listed_bytes() == 0
