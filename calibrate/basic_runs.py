@@ -64,7 +64,7 @@ BASIC = (
         "throughput when threads compete, noise of a window",
         (
             *("pipeline_overlap", "flush_handoff_s", "guest_interference"),
-            *("crowded_flush_s", "separation_s"),
+            *("crowded_flush_s", "crowded_wait_s", "separation_s"),
         ),
         share=0.8,
         downtime_ms=40,
@@ -225,7 +225,7 @@ MORE = (
     Recipe(
         "two-unlimited",
         "two vCPUs and an unlimited stream",
-        ("crowded_flush_s", "crowded_sync_s"),
+        ("crowded_flush_s", "crowded_wait_s", "crowded_sync_s"),
         share=0.8,
         vcpus=2,
         downtime_ms=40,

@@ -12,6 +12,7 @@ from migmodel.errors import FitError
 from migmodel.records import HostProfile, Measurement, Parameter
 
 from .basic_runs import BASIC, MORE
+from .begin import seen_speeds
 from .disturbed import undisturbed
 from .evidence import codec_noise, noise, observe, unexplained, window_noise
 from .fit import Fit, filled_in, fit_profile, refine
@@ -92,7 +93,7 @@ def calibrate(
         raise FitError("techniques are fitted on top of the basic runs: make these too")
     _same(basic, SAME_FACTS)
     observations = observe(basic)
-    adapted = _adapted(start, basic or valid)
+    adapted = seen_speeds(_adapted(start, basic or valid), observations)
     if planned:
         # What the start has as 0 its kind of host does not have at all.
         free = [it for it in _free(observations) if adapted.parameters[it].value > 0]

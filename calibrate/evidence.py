@@ -41,6 +41,8 @@ def _summed_up(group: Sequence[Measurement]) -> Observation:
     rules = behaviour(group[0].scenario.version)
     if rules.syncs_each_iterate and group[0].scenario.policy.has("postcopy-ram"):
         columns.pop("first_pass_s", None)
+    if group[0].scenario.policy.max_bandwidth_bytes_per_s != _UNLIMITED:
+        columns.pop("later_bytes_per_s", None)  # it is the limit
     # A number that only some repeats have is no property of the scenario.
     complete = {n: v for n, v in columns.items() if len(v) == len(group)}
     return Observation(

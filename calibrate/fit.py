@@ -112,7 +112,10 @@ def _fit(
     calls = 0
 
     def value_of(current: Any, name: str) -> float:
-        return first[name] * math.exp(current[name].value - ORIGIN)
+        spec = PARAMETERS[name]
+        value = first[name] * math.exp(current[name].value - ORIGIN)
+        # By its logarithm a value at a bound may end up a rounding beyond it.
+        return min(max(value, spec.lower), spec.upper)
 
     def distances(current: Any, only: frozenset[str] | None = None) -> Distances:
         nonlocal calls

@@ -23,6 +23,7 @@ class Scale(NamedTuple):
 SCALES: dict[str, Scale] = {
     "total_time_s": Scale(0.01, 0.03),
     "first_pass_s": Scale(0.01, 0.005),
+    "later_bytes_per_s": Scale(0.03, 0.0),
     "passes": Scale(0.1, 2.0),
     "setup_time_s": Scale(0.1, 0.001),
     "downtime_reported_s": Scale(0.05, 0.002),
@@ -78,6 +79,9 @@ def scale_of(name: str, policy: Policy) -> Scale:
     return coarse.get(name) or SCALES[name]
 
 
+SHORTEST_LATER_S = 0.15  # of passes after the first: a window and a half
+AT_A_STOP_S = 0.02
+
 # Numbers that follow the costs without steps.
 SMOOTH = frozenset(
     {"source_cpu_s", "destination_cpu_s", "guest_before", "setup_time_s"}
@@ -112,6 +116,7 @@ def observables(trace: Trace) -> dict[str, float]:
         found["passes"] = outcome.passes
     if trace.rounds:
         found["first_pass_s"] = trace.rounds[0].end_s
+        found["later_bytes_per_s"] = _later_bytes_per_s(trace)
     gap, stop = outcome.downtime_guest_s, outcome.downtime_stop_resume_s
     if gap is not None and stop is not None:
         found["downtime_extra_s"] = gap - stop
@@ -136,6 +141,20 @@ def simulated_observables(trace: Trace) -> dict[str, float]:
     if end_s is not None:
         found.setdefault("total_time_s", end_s)
     return found
+
+
+def _later_bytes_per_s(trace: Trace) -> float | None:
+    """How fast whole passes after the first one were; None without any.
+
+    The first one finds zero pages, and pages that the destination has no memory for.
+    """
+    stop_s = math.inf if trace.phases.stop_s is None else trace.phases.stop_s
+    # A manager's pause comes as a pass ends, and a little after that.
+    rounds = [it for it in trace.rounds[1:] if it.end_s < stop_s + AT_A_STOP_S]
+    seconds = sum(it.end_s - it.start_s for it in rounds)
+    if seconds < SHORTEST_LATER_S:
+        return None
+    return sum(it.sent_bytes for it in rounds) / seconds
 
 
 def _guest_speeds(trace: Trace) -> dict[str, float]:

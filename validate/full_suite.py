@@ -148,6 +148,7 @@ def _post(
     *,
     preempt: bool = False,
     rate: float | None = None,
+    phase: float | None = None,
     cpus: int = 1,
     link: Link | None = None,
     bw: str = "1g",
@@ -158,6 +159,7 @@ def _post(
         "postcopy",
         *(mem, ws, "unlimited" if link else bw, "200ms"),
         rate=rate,
+        phase=phase,
         cpus=cpus,
         after=2,
         link=link,
@@ -177,7 +179,7 @@ POSTCOPY = (
         _post("wire", "256m", "112m", 0, preempt=it, link=_wire(500, 4))
         for it in (False, True)
     ),
-    _post("paced", "384m", "144m", 40_000_000, rate=5_200, bw="200m"),
+    _post("paced", "384m", "144m", 40_000_000, rate=5_200, phase=0.5, bw="200m"),
 )
 
 # Writes that change little of a page; what the cache does not hold goes out whole.

@@ -93,6 +93,9 @@ class Pipeline:
         Time a page in which neither works: each waits for the other to wake up [s].
     channels : Channels or None
         Threads that take part of the work.
+    turn_wait_s : float
+        Time a page in which neither works because a vCPU has the CPU that the woken one
+        waits for: where CPUs are short [s].
     """
 
     source_s: float
@@ -101,6 +104,7 @@ class Pipeline:
     overlap: float = 1.0
     handoff_s: float = 0.0
     channels: Channels | None = None
+    turn_wait_s: float = 0.0
 
     @property
     def source_cpu_s(self) -> float:
@@ -222,9 +226,10 @@ def share_cpus(
     level = fair_level()
     if pipeline.wakes_each_other:
         # Whole CPUs: a thread that is woken while all are busy stays where it was or
-        # goes to who woke it, and balancing by load leaves a busy vCPU alone.
+        # goes to who woke it, and balancing by load leaves a busy vCPU alone. That runs
+        # on until the woken one has its turn.
         together_s = source_s if pipeline.channels else source_s + loader_s
         whole_cpus = max(round(page_rate(level) * together_s), 1)
-        free = min(free, whole_cpus / together_s)
+        free = min(free, whole_cpus / (together_s + pipeline.turn_wait_s))
         level = fair_level()
     return min(vcpu_demand, level), page_rate(level)

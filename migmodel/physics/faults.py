@@ -76,6 +76,7 @@ def faults_at_front(
     stands_s: float,
     batch: float,
     most: float,
+    threads: int = 1,
 ) -> list[tuple[float, float]]:
     """Faults a page of a thread that runs into the stream's front, and their waits [s].
 
@@ -96,15 +97,18 @@ def faults_at_front(
         Pages that come at a time.
     most : float
         As in `pages_a_request`.
+    threads : int
+        That call the stream in turn: each batch has pages of all of them.
     """
-    behind = pages_a_request(stream_pps, 1 / touch_s, stands_s, most)
+    each_pps = stream_pps / threads
+    behind = pages_a_request(each_pps, 1 / touch_s, stands_s, most)
     within = pages_a_request(1 / place_s, 1 / touch_s, stands_s, math.inf)
     gap_s = batch * (1 / stream_pps - place_s)
     if behind > batch:
         # Some batch's end comes by chance while the next one is awaited.
         wait_s = gap_s / 2
     else:
-        wait_s = min(gap_s, batch * (1 / stream_pps - touch_s))
+        wait_s = min(gap_s, batch * (1 / each_pps - touch_s))
     of_batches = 1 / max(behind, batch)
     return [(of_batches, max(wait_s, 0.0)), (max(1 / within - of_batches, 0.0), 0.0)]
 
@@ -134,11 +138,13 @@ def run_pages(stream_pps: float, waits_s: float, threads: int) -> float:
     return stream_pps * cycle_s / threads
 
 
-def answered_s(alone_s: float, between_s: float, threads: int) -> float:
-    """How long each of several threads waits for answers that come one at a time [s].
+def answered_s(alone_s: float, between_s: float, threads: int, cpus: float) -> float:
+    """How long each of several threads waits for answers that take turns [s].
 
-    A closed queue with one server, by mean value analysis: who asks finds as many
-    before it as there would be on average without it (Reiser and Lavenberg 1980).
+    A closed queue by mean value analysis: who asks finds as many before it as there
+    would be on average without it (Reiser and Lavenberg 1980). A thread that waits for
+    its answer needs no CPU meanwhile, so that as many answers as there are CPUs are
+    worked on at a time, and those beyond share them.
 
     Parameters
     ----------
@@ -148,10 +154,12 @@ def answered_s(alone_s: float, between_s: float, threads: int) -> float:
         From an answer to the thread's next request [s].
     threads : int
         How many ask, one request each at a time.
+    cpus : float
+        What they and those that answer have.
     """
     waits_s, queued = alone_s, 0.0
     for number in range(1, threads + 1):
-        waits_s = alone_s * (1 + queued)
+        waits_s = alone_s * (1 + max(queued + 1 - cpus, 0.0) / cpus)
         queued = number * waits_s / max(waits_s + between_s, 1e-12)
     return waits_s
 

@@ -42,7 +42,11 @@ PARAMETERS: dict[str, ParameterSpec] = {
         "time in which neither side works, at each flush of the stream", 0, 1e-3
     ),
     "crowded_flush_s": ParameterSpec(
-        "CPU time more a flush of each end of the stream that has no CPU to itself",
+        "CPU time more a flush of a destination that has no CPU to itself", 0, 1e-2
+    ),
+    "crowded_wait_s": ParameterSpec(
+        "time in which a vCPU has the CPU that the woken end of the stream waits "
+        "for, at each flush",
         0,
         1e-2,
     ),

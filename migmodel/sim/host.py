@@ -172,6 +172,7 @@ _RUN_COSTS = frozenset(
         "postcopy_page_s",
         "flush_handoff_s",
         "crowded_flush_s",
+        "crowded_wait_s",
         "window_source_s",
         "window_destination_s",
         "stop_s",

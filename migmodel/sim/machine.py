@@ -140,6 +140,12 @@ class Machine:
         return min(max(self.busy_cores - (self.host.cpus - 1), 0.0), 1.0)
 
     @property
+    def crowding_of_faults(self) -> float:
+        """The same of one that serves a fault, whose vCPU waits for it, 0 to 1."""
+        threads = len(self.sweepers) + (2.0 if self.host.same_host else 1.0)
+        return min(max(threads - self.host.cpus, 0.0), 1.0)
+
+    @property
     def crowded_s(self) -> float:
         """Until a vCPU that does not run at the moment has its turn [s]."""
         crowding = self.crowding

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from typing import Any
 
 import simpy
@@ -119,7 +120,12 @@ class Push:
             front = front_rate_pps(rate, stall_s, self._host_pages, len(fronts))
             machine.follow_stream(fronts, front)
             rate = machine.set_stream(pipeline)
-        faults, touch_pps = self._following(rate), machine.touch_rate_pps()
+        faults = self._following(rate, len(fronts))
+        touch_pps = machine.touch_rate_pps()
+        if touch_pps > front:
+            rate = self._beside_answers(pipeline, faults)
+            front = front_rate_pps(rate, stall_s, self._host_pages, len(fronts))
+            machine.follow_stream(fronts, front)
         each = min(self._missing[vcpu] for vcpu in fronts)
         seconds = each / max(front, rate / len(fronts))
         each, pages, seconds = self._leg(fronts, each, seconds, most)
@@ -127,13 +133,29 @@ class Push:
         self._arrived(fronts, each * share)
         pages *= share
         if touch_pps > front:
-            self._note_following(faults, pages, rate, len(fronts))
-            standing = 1 - front / touch_pps
-            self._stand_still(fronts, seconds * share * standing)
+            waited_s = self._note_following(faults, pages, rate, len(fronts))
+            self._stand_still(fronts, waited_s / len(fronts))
         else:
             self.requests += len(fronts)
             self._note_first(fronts, rate)
         self._sent(pages, PageKind.NORMAL, pipeline)
+
+    def _beside_answers(self, pipeline: Pipeline, faults: Faults) -> float:
+        """Pages/s of a stream that leaves the CPUs to who asks and answers (Eq P4).
+
+        Where no CPU is idle, what requests take is what the stream does not get.
+        """
+        machine, host = self._migration.machine, self._migration.host
+        crowding = machine.crowding_of_faults
+        if not crowding:
+            return machine.stream_pps
+        request_s = host["request_destination_s"]
+        if host.same_host:
+            request_s += host["request_source_s"]
+        a_page = sum(often for often, _ in faults)
+        free = replace(pipeline, page_rate_limit=float("inf"))
+        page_s = 1 / machine.stream_rate_pps(free) + crowding * a_page * request_s
+        return min(machine.stream_pps, 1 / page_s)
 
     def _leg(
         self, fronts: list[int], each: float, seconds: float, most: float
@@ -158,8 +180,15 @@ class Push:
         next window begins anew.
         """
         migration = self._migration
-        machine, stream = migration.machine, migration.stream
+        host, machine, stream = migration.host, migration.machine, migration.stream
         free = stream.postcopy_pipeline(float("inf"), self._host_pages > 1)
+        # Who wakes up for a burst finds cold caches.
+        free = replace(
+            free,
+            source_s=free.source_s + host["window_source_s"] / window_pages,
+            destination_s=free.destination_s
+            + host["window_destination_s"] / window_pages,
+        )
         burst_pps = free.free_rate_pps
         burst_s = min(window_pages / burst_pps, wire.WINDOW_S)
         own_pps = latency_s = 0.0
@@ -172,7 +201,7 @@ class Push:
         front = window_pages / wire.WINDOW_S / len(fronts) + own_pps
         machine.follow_stream(fronts, front)
         machine.set_stream(pipeline)
-        faults = self._following(burst_pps)
+        faults = self._following(burst_pps, len(fronts))
         each = min(self._missing[vcpu] for vcpu in fronts)
         each, pages, seconds = self._leg(fronts, each, each / front, most)
         share = yield from self._hold(seconds)
@@ -184,10 +213,10 @@ class Push:
             self.latencies.add(requests, latency_s)
             self._stand_still(fronts, requests / len(fronts) * latency_s)
         else:
-            self._note_following(faults, pages * share, burst_pps, len(fronts))
-            self._note_waits(seconds / wire.WINDOW_S, burst_s, len(fronts))
-            standing = 1 - front / machine.touch_rate_pps()
-            self._stand_still(fronts, seconds * standing)
+            count = len(fronts)
+            waited_s = self._note_following(faults, pages * share, burst_pps, count)
+            waited_s += self._note_waits(seconds / wire.WINDOW_S, burst_s, count)
+            self._stand_still(fronts, waited_s / count)
         self._sent(pages * share, PageKind.NORMAL, pipeline)
 
     def _answered_s(self, between_s: float, threads: int) -> float:  # noqa: ARG002
@@ -226,7 +255,7 @@ class Push:
 
     # -- faults --
 
-    def _following(self, rate: float) -> Faults:
+    def _following(self, rate: float, fronts: int) -> Faults:
         """Faults a page of threads that run into such a stream's front; their waits.
 
         With preempt the answer may come first.
@@ -242,15 +271,15 @@ class Push:
         full_pps = self._migration.machine.full_rate_pps()
         page_s = 1 / full_pps + host["placed_touch_s"]
         stands_s, most = stall_s + self._wakeup_s, host["fault_pages"]
-        found = faults_at_front(rate, place_s, page_s, stands_s, batch, most)
+        found = faults_at_front(rate, place_s, page_s, stands_s, batch, most, fronts)
         answer_s = self._stall_s if self._preempts else math.inf
         return [
             (a_page, min(wait_s + 0.5 / rate, answer_s) + place_s)
             for a_page, wait_s in found
         ]
 
-    def _note_waits(self, windows: float, burst_s: float, fronts: int) -> None:
-        """The last request of each window and thread.
+    def _note_waits(self, windows: float, burst_s: float, fronts: int) -> float:
+        """The last request of each window and thread; how long they wait [s].
 
         Such a request wakes the migration thread, but qemu_savevm_state_iterate sends
         nothing while the window is over its budget (QEMU 10.0 migration/savevm.c): the
@@ -261,6 +290,7 @@ class Push:
         self.latencies.add(windows * fronts, wait_s, jitter_s=0.0)
         self._migration.stream.source_cpu_s += windows * wait_s
         self.requests += windows * fronts
+        return windows * fronts * wait_s
 
     def _note_following(
         self,
@@ -268,11 +298,12 @@ class Push:
         pages: float,
         rate: float,  # noqa: ARG002, this and the next: for several threads' calls
         fronts: int,  # noqa: ARG002
-    ) -> None:
-        """Requests of threads that run into the stream's own front."""
+    ) -> float:
+        """Requests of threads that run into the stream's own front; their waits [s]."""
         for a_page, wait_s in faults:
             self.requests += pages * a_page
             self.latencies.add(pages * a_page, wait_s)
+        return pages * sum(a_page * wait_s for a_page, wait_s in faults)
 
     def _note_first(self, fronts: list[int], rate: float) -> None:
         """The first page of a thread comes behind all that is on its way already."""

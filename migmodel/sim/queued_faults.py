@@ -34,28 +34,29 @@ class QueuedPush(InOrderPush):
 
     def _note_following(
         self, faults: Faults, pages: float, rate: float, fronts: int
-    ) -> None:
+    ) -> float:
         """Beside the faults at its front: the calls that brought it there (Eq P12)."""
         queued = self._queued_pages(rate, self._limit()[0] / wire.WINDOW_S)
         one = fronts < 2 or queued < fronts * wire.FLUSH_PAGES
         beside = self._preempts and not self._shares_thread
         if one or beside or self._host_pages > 1:
             # What is under way is one call's.
-            super()._note_following(faults, pages, rate, fronts)
-            return
+            return super()._note_following(faults, pages, rate, fronts)
         waits_s = self._stall_s + queued / rate
         calls = pages / run_pages(rate, waits_s, fronts)
         self.requests += calls
         self.latencies.add(calls, waits_s, self._stall_s)
         if not self._preempts:
-            super()._note_following(faults, pages, rate, fronts)
-            return
+            waited_s = super()._note_following(faults, pages, rate, fronts)
+            return waited_s + calls * waits_s
         # The page itself comes at once; the run behind it comes, queued, in the bulk.
         self.latencies.add(calls, self._stall_s)
         place_s = self._migration.host["postcopy_page_s"]
         beside_them = pages * sum(a_page for a_page, _ in faults)
-        self.latencies.add(beside_them, 0.5 / rate + place_s)
+        follows_s = 0.5 / rate + place_s
+        self.latencies.add(beside_them, follows_s)
         self.requests += calls + beside_them
+        return calls * (waits_s + self._stall_s) + beside_them * follows_s
 
     def _answered_s(self, between_s: float, threads: int) -> float:
         """Where vCPUs leave no CPU idle those that answer take turns (Eq P12)."""
@@ -63,7 +64,8 @@ class QueuedPush(InOrderPush):
         if not self._migration.machine.crowding:
             return self._stall_s
         away_s = between_s + self._wakeup_s + rtt_s
-        return rtt_s + answered_s(self._stall_s - rtt_s, away_s, threads)
+        alone_s, cpus = self._stall_s - rtt_s, self._migration.host.cpus
+        return rtt_s + answered_s(alone_s, away_s, threads, cpus)
 
     def _free(self) -> Pipeline:
         stream = self._migration.stream

@@ -22,10 +22,11 @@ def work_of(cost: PageCost, host: Host, machine: Machine, transport: str) -> Pip
     slower *= host.noise.crowded**machine.crowding
     source_s, destination_s = source_s * slower, destination_s * slower
     flush_s = host["flush_handoff_s"]
-    # Whoever displaces a vCPU finds cold caches, and so does the vCPU afterwards.
-    displacing = machine.displaced_ends / 2 * host["crowded_flush_s"]
-    source_s += displacing / cost.flush_pages
-    destination_s += displacing / cost.flush_pages
+    # The reader is woken where a vCPU runs: it waits for its turn, and finds cold
+    # caches. The writer goes on where it was.
+    displaced = machine.displaced_ends / 2 / cost.flush_pages
+    destination_s += displaced * host["crowded_flush_s"]
+    turn_wait_s = displaced * host["crowded_wait_s"]
     channels = cost.channels
     if channels is not None:
         channels = replace(
@@ -36,7 +37,7 @@ def work_of(cost: PageCost, host: Host, machine: Machine, transport: str) -> Pip
     overlap = host["pipeline_overlap"]
     if transport == "tcp":
         # So much lies between the two ends that neither waits for the other.
-        overlap, flush_s = 1.0, 0.0
+        overlap, flush_s, turn_wait_s = 1.0, 0.0, 0.0
         if channels is not None and channels.overlap is not None:
             channels = replace(channels, overlap=1.0, handoff_s=0.0)
     return Pipeline(
@@ -46,6 +47,7 @@ def work_of(cost: PageCost, host: Host, machine: Machine, transport: str) -> Pip
         overlap,
         flush_s / cost.flush_pages,
         channels,
+        turn_wait_s,
     )
 
 

@@ -47,6 +47,17 @@ def test_ends_that_wake_each_other_leave_a_busy_vcpu_alone():
     assert rate == pytest.approx(1 / 4e-6, rel=1e-6)
 
 
+def test_while_the_woken_end_waits_for_its_turn_a_vcpu_runs():
+    """Two vCPUs and two ends on two CPUs: a tenth of a page's time is waiting."""
+    stream = Pipeline(4e-6, 5e-6, INF, turn_wait_s=1e-6)
+    share, rate = share_cpus(2, 1.0, 2, stream, same_host=True)
+    assert rate == pytest.approx(1 / 10e-6, rel=1e-6)
+    assert share == pytest.approx((2 - 0.9) / 2, rel=1e-6)
+    # With CPUs to spare nobody waits for one.
+    _, rate = share_cpus(8, 1.0, 2, stream, same_host=True)
+    assert rate == pytest.approx(stream.free_rate_pps)
+
+
 def test_workers_keep_to_whole_cpus_once_all_are_busy():
     def stream(workers):
         beside = Channels(workers, workers, source_s=4e-5, destination_s=1e-9)

@@ -92,6 +92,12 @@ def test_faults_at_the_front_in_the_limits():
         200_000.0, place_s, 6e-6, stands_s, batch, 500.0
     )
     assert (a_page, within) == (1 / 500.0, 0)
+    # Of two each has half of the stream, and is faster: it awaits every batch.
+    (a_page, wait_s), _ = faults_at_front(
+        200_000.0, place_s, 6e-6, stands_s, batch, 500.0, threads=2
+    )
+    assert a_page == 1 / batch
+    assert wait_s == pytest.approx(batch * (1 / 200_000.0 - place_s))
 
 
 def test_near_its_quota_a_vcpu_is_left_alone():
@@ -117,8 +123,8 @@ def test_a_sleep_stays_within_its_bounds(sleep_s, quota, now, full_s):
 def test_answers_one_at_a_time_wait_between_none_and_all_before_them(
     alone_s, between_s, threads
 ):
-    assert answered_s(alone_s, between_s, 1) == pytest.approx(alone_s)
-    waits_s = answered_s(alone_s, between_s, threads)
+    assert answered_s(alone_s, between_s, 1, cpus=1) == pytest.approx(alone_s)
+    waits_s = answered_s(alone_s, between_s, threads, cpus=1)
     # No thread waits for more than all others; and the server does no more than it can.
     assert alone_s * (1 - 1e-9) <= waits_s <= threads * alone_s * (1 + 1e-9)
     assert threads * alone_s <= (waits_s + between_s) * (1 + 1e-9)
@@ -126,5 +132,13 @@ def test_answers_one_at_a_time_wait_between_none_and_all_before_them(
 
 def test_many_threads_keep_the_one_that_answers_busy():
     alone_s, between_s, threads = 20e-6, 30e-6, 200
-    waits_s = answered_s(alone_s, between_s, threads)
+    waits_s = answered_s(alone_s, between_s, threads, cpus=1)
     assert waits_s == pytest.approx(threads * alone_s - between_s, rel=1e-3)
+
+
+def test_as_many_threads_as_cpus_do_not_wait_for_each_other():
+    assert answered_s(20e-6, 30e-6, threads=2, cpus=2) == pytest.approx(20e-6)
+    # Beyond that they share what CPUs there are.
+    assert answered_s(20e-6, 0.0, threads=3, cpus=2) == pytest.approx(30e-6)
+    waits_s = answered_s(20e-6, 30e-6, threads=200, cpus=2)
+    assert waits_s == pytest.approx(100 * 20e-6, rel=0.02)

@@ -13,7 +13,7 @@ from migmodel.calibrate.fit import fit_profile, with_values
 from migmodel.calibrate.observation import Observation
 from migmodel.calibrate.plan import Bounds, plan_runs
 from migmodel.errors import FitError, InputError
-from migmodel.physics.parameters import PARAMETERS
+from migmodel.physics.parameters import PARAMETERS, check_profile
 from migmodel.physics.throttle import TIMESLICE_S
 from migmodel.records import Measurement
 from migmodel.records.console import REPORT_S
@@ -152,6 +152,16 @@ def test_every_identified_parameter_exists_and_has_a_run():
     for name, scenarios in IDENTIFIED_BY.items():
         assert name in PARAMETERS
         assert planned.intersection(scenarios), name
+
+
+def test_a_profile_fitted_to_a_bound_can_be_used():
+    least = PARAMETERS["page_touch_s"].lower
+    start = with_values(load_profile("tcg-2core"), {"page_touch_s": least})
+    # Less than may be: what rounding leaves of the bound must not be below it.
+    runs = runs_on(with_values(start, {"page_touch_s": least / 10}))
+    fit = fit_profile(start, observe(runs), ["page_touch_s"], jobs=2)
+    assert fit.profile["page_touch_s"] == pytest.approx(least)
+    check_profile(fit.profile)
 
 
 def test_bounds_are_kept():

@@ -105,6 +105,16 @@ def test_multifd_packets_overshoot_the_limit_by_those_in_hand():
     assert it.total_time_s == pytest.approx(seconds, rel=0.1)
 
 
+def test_a_stream_that_never_sleeps_pays_for_no_waking_up():
+    """On crowded CPUs: all threads together have what there is, and no more."""
+    scenario = described(
+        "multifd-zlib", bw=0, rate=100.0, parameters={"multifd-zlib-level": 9}
+    )
+    it = outcome(scenario)
+    used_s = it.source_cpu_s + it.destination_cpu_s + it.vcpu_cpu_s
+    assert 0.9 * TCG.cpus < used_s / it.total_time_s < 1.005 * TCG.cpus
+
+
 def test_an_old_multifd_counts_what_it_queues_and_has_a_floor():
     """QEMU 7.2 at 1 MB/s sends a packet a window: 5.26 MB/s."""
     it = outcome(described("multifd", rate=100.0, bw=1_000_000, version="7.2"))
