@@ -17,6 +17,8 @@ from .simulations import Simulations
 
 NUDGE = 1.2  # a parameter is tried this much larger
 TOLD = 1.0  # sigmas by which some number must move with it
+FARTHEST = 10.0  # that a start may be off, and a parameter still be seen to tell
+Row = tuple[str, str, float, float, float]  # of `residuals`
 RUN_SUFFIXES = (".json", ".json.gz")
 EMULATED = "by a KVM that emulates (no vmx or svm), whose rates hold on no other host"
 
@@ -101,6 +103,17 @@ def told_by(
             nudged = with_values(start, {name: value * NUDGE})
             there = residuals(simulations.on(nudged), observations)
             pairs = zip(base, there, strict=True)
-            moved[name] = max(abs(new[4] - old[4]) for old, new in pairs)
+            moved[name] = max(_moved(old, new) for old, new in pairs)
     told = sorted((it for it in moved if moved[it] >= TOLD), key=lambda it: -moved[it])
     return told[: max(len(base) // 2, 1)]
+
+
+def _moved(old: Row, new: Row) -> float:
+    """Sigmas that a number moves by, where the start is nowhere near what was measured.
+
+    Of a host many times as slow a fifth more of a start's cost is little beside what
+    was measured: it counts beside what was simulated, as it would nearer by.
+    """
+    _, _, measured, simulated, sigmas = old
+    short = abs(measured) / max(abs(simulated), abs(measured) / FARTHEST, 1e-300)
+    return abs(new[4] - sigmas) * max(short, 1.0)

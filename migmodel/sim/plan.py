@@ -52,6 +52,11 @@ class Plan:
     done_windows: int = 0
 
     @property
+    def sleeps(self) -> bool:
+        """Whether the stream sleeps before each of its windows closes."""
+        return self.limited or self.link_bound
+
+    @property
     def end_s(self) -> float:
         """When the last turn ends."""
         return self.start_s + self.turns * self.turn_s

@@ -120,7 +120,7 @@ class Push:
             front = front_rate_pps(rate, stall_s, self._host_pages, len(fronts))
             machine.follow_stream(fronts, front)
             rate = machine.set_stream(pipeline)
-        faults = self._following(rate, len(fronts))
+        faults = self._following(rate, len(fronts), pipeline.destination_s)
         touch_pps = machine.touch_rate_pps()
         if touch_pps > front:
             rate = self._beside_answers(pipeline, faults)
@@ -132,6 +132,8 @@ class Push:
         share = yield from self._hold(seconds)
         self._arrived(fronts, each * share)
         pages *= share
+        if rate >= limit_pps * (1 - 1e-9):
+            stream.charge_waking(seconds * share / wire.WINDOW_S)
         if touch_pps > front:
             waited_s = self._note_following(faults, pages, rate, len(fronts))
             self._stand_still(fronts, waited_s / len(fronts))
@@ -201,12 +203,13 @@ class Push:
         front = window_pages / wire.WINDOW_S / len(fronts) + own_pps
         machine.follow_stream(fronts, front)
         machine.set_stream(pipeline)
-        faults = self._following(burst_pps, len(fronts))
+        faults = self._following(burst_pps, len(fronts), free.destination_s)
         each = min(self._missing[vcpu] for vcpu in fronts)
         each, pages, seconds = self._leg(fronts, each, each / front, most)
         share = yield from self._hold(seconds)
         self._arrived(fronts, each * share)
         seconds *= share
+        stream.charge_waking(seconds / wire.WINDOW_S)
         if self._preempts:
             requests = own_pps * seconds * len(fronts) / self._host_pages
             self.requests += requests
@@ -238,8 +241,10 @@ class Push:
         if kind != PageKind.ZERO:
             pipeline = stream.postcopy_pipeline(limit_pps, self._host_pages > 1)
         rate = migration.machine.set_stream(pipeline)
-        share = yield from self._hold(pages / rate)
-        self._sent(pages * share, kind, pipeline)
+        seconds = yield from self._timed(pages / rate)
+        if rate >= limit_pps * (1 - 1e-9):
+            stream.charge_waking(seconds / wire.WINDOW_S)
+        self._sent(rate * seconds, kind, pipeline)
 
     def _sent(self, pages: float, kind: int, pipeline: Pipeline) -> None:
         migration = self._migration
@@ -255,13 +260,13 @@ class Push:
 
     # -- faults --
 
-    def _following(self, rate: float, fronts: int) -> Faults:
+    def _following(self, rate: float, fronts: int, place_s: float) -> Faults:
         """Faults a page of threads that run into such a stream's front; their waits.
 
         With preempt the answer may come first.
         """
         host, stream = self._migration.host, self._migration.stream
-        stall_s, place_s = self._following_stall_s, host["postcopy_page_s"]
+        stall_s = self._following_stall_s
         if (unit := self._host_pages) > 1:
             return [(1 / unit, unit / rate + self._stall_s)]
         batch = float(wire.FLUSH_PAGES)

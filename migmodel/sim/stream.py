@@ -364,7 +364,7 @@ class Stream:
         )
         windows = int((now_s - plan.start_s) / window_s + EPSILON)
         if windows > plan.done_windows:
-            self._charge_windows(windows - plan.done_windows - 1, plan)
+            self.charge_waking(plan.sleeps * (windows - plan.done_windows - 1))
             plan.done_windows = windows
             self._judge_window(window_bytes, window_s, plan)
         self._window_start_s = plan.start_s + windows * window_s
@@ -373,11 +373,10 @@ class Stream:
         if plan.kind != _ZERO:
             self._window_pages = self._window_bytes / self.page_bytes(plan.kind)
 
-    def _charge_windows(self, count: int, plan: Plan) -> None:
+    def charge_waking(self, count: float) -> None:
         """What waking up for a burst costs each side: cold caches, a clock at rest."""
-        if plan.limited or plan.link_bound:
-            self.source_cpu_s += count * self._host["window_source_s"]
-            self.destination_cpu_s += count * self._host["window_destination_s"]
+        self.source_cpu_s += count * self._host["window_source_s"]
+        self.destination_cpu_s += count * self._host["window_destination_s"]
 
     def _judge_window(self, sent_bytes: float, seconds: float, plan: Plan) -> None:
         """Bandwidth of a window, and the threshold that follows from it."""
@@ -396,5 +395,5 @@ class Stream:
             bandwidth = (sent_bytes + more) / seconds
         else:
             bandwidth = sent_bytes / seconds * noise.window_factor()
-        self._charge_windows(1, plan)
+        self.charge_waking(float(plan.sleeps))
         self.threshold_bytes = self._settings.threshold_bytes(bandwidth)
