@@ -87,5 +87,5 @@ class HostProfile(Record, frozen=True, kw_only=True):
         except KeyError:
             raise InputError(
                 f"profile '{self.name}' lacks the parameter {name}; calibrate again "
-                "with this version of migmodel"
+                "with this version of migmodel (--fit-only, where its runs are kept)"
             ) from None
