@@ -12,6 +12,7 @@ from migmodel.units import GIB, PAGE_BYTES
 
 from .observation import Observation
 
+SOURCE = "how fast guests were before their migrations"
 _MS_A_GIB_OF_S_A_PAGE = 1e3 * GIB / PAGE_BYTES
 
 
@@ -20,7 +21,8 @@ def seen_speeds(start: HostProfile, observations: Sequence[Observation]) -> Host
 
     A page's time is the larger of two costs, the thread's own and its share of the
     memory's. From a host of another speed the wrong one of the two may explain it, and
-    no single step leads out of there.
+    no single step leads out of there. Several vCPUs tell what the memory carries at
+    least: it is never begun lower than at the start's.
 
     Parameters
     ----------
@@ -43,10 +45,13 @@ def seen_speeds(start: HostProfile, observations: Sequence[Observation]) -> Host
         elif workload.touch != "page":
             together.append(vcpus / page_s)
     seen = {name: median(pages_s) for name, pages_s in alone.items()}
-    if together:
-        seen["memory_pages_per_s"] = max(together)
+    memory = "memory_pages_per_s"
+    if together and max(together) > start[memory]:
+        seen[memory] = max(together)  # at least: these may not have been held up by it
     parameters = {
-        name: msgspec.structs.replace(start.parameters[name], value=value)
+        name: msgspec.structs.replace(
+            start.parameters[name], value=value, stderr=None, source=SOURCE
+        )
         for name, value in seen.items()
         if name in start.parameters
     }
@@ -54,8 +59,6 @@ def seen_speeds(start: HostProfile, observations: Sequence[Observation]) -> Host
 
 
 def _tells(workload: Workload) -> bool:
-    wholly = workload.delta_bytes is None and workload.touch in _TOUCHES
-    return wholly and workload.rate_pps is None
-
-
-_TOUCHES = ("sweep", "study", "page")
+    """Whether it writes at full speed, and not just a part of each page."""
+    full_speed = workload.rate_pps is None and workload.touch != "read"
+    return full_speed and workload.delta_bytes is None

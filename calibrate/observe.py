@@ -64,6 +64,11 @@ PAUSED: dict[str, Scale] = {
     "multifd_bytes": Scale(0.02, 1e6),
 }
 
+# How fast passes after the first one were is told by so long of them: a window and a
+# half. A manager's pause comes as a pass ends, up to so much before its sync is seen.
+SHORTEST_LATER_S = 0.15
+AT_A_STOP_S = 0.02
+
 # At each level of the throttle that was held for a while; its percent follows.
 LEVEL_PREFIX = "slowdown_at_"
 _LEVEL_SCALE = Scale(0.02, 0.0)
@@ -78,9 +83,6 @@ def scale_of(name: str, policy: Policy) -> Scale:
         coarse = PAUSED
     return coarse.get(name) or SCALES[name]
 
-
-SHORTEST_LATER_S = 0.15  # of passes after the first: a window and a half
-AT_A_STOP_S = 0.02
 
 # Numbers that follow the costs without steps.
 SMOOTH = frozenset(
@@ -149,7 +151,6 @@ def _later_bytes_per_s(trace: Trace) -> float | None:
     The first one finds zero pages, and pages that the destination has no memory for.
     """
     stop_s = math.inf if trace.phases.stop_s is None else trace.phases.stop_s
-    # A manager's pause comes as a pass ends, and a little after that.
     rounds = [it for it in trace.rounds[1:] if it.end_s < stop_s + AT_A_STOP_S]
     seconds = sum(it.end_s - it.start_s for it in rounds)
     if seconds < SHORTEST_LATER_S:

@@ -41,6 +41,14 @@ def test_a_host_twice_as_fast_is_seen_to_be():
     assert changed <= set(speeds)
 
 
+def test_memory_that_holds_nobody_up_is_not_taken_for_a_limit():
+    """Else what two vCPUs did would be all that four may ever do."""
+    start = load_profile("tcg-2core")
+    wide = with_values(start, {"memory_pages_per_s": 1e9})
+    begin = seen_speeds(wide, observed(wide))
+    assert begin["memory_pages_per_s"] == 1e9
+
+
 def test_what_was_not_run_is_not_seen():
     start = load_profile("tcg-2core")
     paced = [it for it in observed(start) if it.scenario.workload.rate_pps]
