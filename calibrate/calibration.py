@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from migmodel.errors import FitError
-from migmodel.records import HostProfile, Measurement, Parameter
+from migmodel.records import HostFacts, HostProfile, Measurement, Parameter
+from migmodel.records.profile import AWAKE_FACT, yes_or_no
 
 from .basic_runs import BASIC, MORE
 from .begin import seen_speeds
@@ -34,7 +35,7 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = identified_by((*BASIC, *MORE))
 OF_THE_HOUR = ("fresh_page_s", "multifd_fresh_page_s")
 # Of the techniques. zstd's tables are of the size of the caches that hosts share.
 CODECS = {"noise_codec_sd": ("zlib", "compress"), "noise_zstd_sd": ("zstd",)}
-SAME_HOST = ("cpu_model", "cpus", "accel")
+SAME_HOST = ("cpu_model", "cpus", "accel", "cpus_kept_awake")
 SAME_FACTS = (*SAME_HOST, "qemu_version")
 
 
@@ -144,6 +145,7 @@ def calibrate(
             "kernel": host.kernel,
             "qemu": host.qemu_version,
             "runs": str(len(valid)),
+            **_awake_fact(host),
             **({"techniques": ", ".join(fitted)} if fitted else {}),
             "reduced_chi_square": f"{fit.reduced_chi_square:.2f}",
         },
@@ -189,8 +191,14 @@ def _same(measurements: Sequence[Measurement], facts: Sequence[str]) -> None:
         if len({getattr(host, fact) for host in hosts}) > 1:
             raise FitError(
                 "the runs come from different hosts, accelerators or versions of "
-                "QEMU: calibrate each on its own"
+                "QEMU, or CPUs were kept awake in some of them alone: calibrate each "
+                "on its own"
             )
+
+
+def _awake_fact(host: HostFacts) -> dict[str, str]:
+    text = yes_or_no(host.cpus_kept_awake)
+    return {} if text is None else {AWAKE_FACT: text}
 
 
 def _adapted(start: HostProfile, measurements: Sequence[Measurement]) -> HostProfile:

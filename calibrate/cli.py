@@ -229,6 +229,7 @@ def _options(
         after_s=QUICK_AFTER_S if quick else AFTER_S,
         hardware=hosts.hardware,
         remote=hosts.remote,
+        keep_awake=hosts.keep_awake,
     )
     brief = msgspec.structs.replace(
         full, baseline_s=QUICK_BASELINE_S, after_s=QUICK_AFTER_S

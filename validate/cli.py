@@ -132,6 +132,7 @@ def validate(
                 accel=accel,
                 hardware=hosts.hardware,
                 remote=hosts.remote,
+                keep_awake=hosts.keep_awake,
             )
         )
         every = [place(it) for it in _chosen(suite, None)]

@@ -11,6 +11,7 @@ from migmodel.analysis.campaign import stored_runs
 from migmodel.analysis.disturbed import usual_speeds
 from migmodel.errors import InputError
 from migmodel.records import HostFacts, HostProfile, Measurement, Scenario
+from migmodel.records.profile import AWAKE_FACT, yes_or_no
 
 from .compare import (
     SAME_FACTS,
@@ -190,6 +191,13 @@ def _notes(measurements: Sequence[Measurement], profile: HostProfile) -> list[st
         notes.append(
             f"profile {profile.name} is of a host with {profile.host_cpus} CPUs and "
             f"{profile.accel}, these runs are of one with {host.cpus} and {host.accel}"
+        )
+    awake = yes_or_no(host.cpus_kept_awake) or "not noted"
+    fitted = profile.facts.get(AWAKE_FACT, "not noted")
+    if profile.kind == "fitted" and awake != fitted:
+        notes.append(
+            f"CPUs kept awake: {awake} in these runs, {fitted} in those that profile "
+            f"{profile.name} was fitted to"
         )
     invalid = [it for it in measurements if not it.valid]
     notes += [

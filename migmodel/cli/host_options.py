@@ -47,6 +47,11 @@ _OPTIONS = (
         "--prealloc-pages", is_flag=True, help="Allocate guest RAM before the start."
     ),
     click.option("--locked-pages", is_flag=True, help="Lock all memory of QEMU."),
+    click.option(
+        "--keep-awake/--no-keep-awake",
+        default=None,
+        help="Keep this host's CPUs from sleeping meanwhile. [where it is virtual]",
+    ),
 )
 
 
@@ -59,10 +64,13 @@ class Hosts(NamedTuple):
         What of its host each side is given.
     remote : RemoteTarget or None
         The destination's host; None is this one.
+    keep_awake : bool or None
+        Keep this host's CPUs from sleeping; None: where it is virtual.
     """
 
     hardware: Hardware
     remote: RemoteTarget | None
+    keep_awake: bool | None
 
     @property
     def other_name(self) -> str | None:
@@ -107,6 +115,7 @@ def hosts_from(options: dict[str, Any]) -> Hosts:
         When one cannot be read, or needs another.
     """
     hardware = hardware_from(options)
+    keep_awake = options.pop("keep_awake")
     host = options.pop("dst_host")
     others = {
         "address": options.pop("dst_address"),
@@ -118,10 +127,10 @@ def hosts_from(options: dict[str, Any]) -> Hosts:
             raise InputError(
                 "--dst-address, --dst-qemu and --ssh-config belong to --dst-host"
             )
-        return Hosts(hardware, None)
+        return Hosts(hardware, None, keep_awake)
     from migmodel.qemu.target import RemoteTarget
 
-    return Hosts(hardware, RemoteTarget(host=host, **others))
+    return Hosts(hardware, RemoteTarget(host=host, **others), keep_awake)
 
 
 def hardware_from(options: dict[str, Any]) -> Hardware:

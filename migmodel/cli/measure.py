@@ -134,6 +134,7 @@ def measure(
             nice=nice,
             hardware=hosts.hardware,
             remote=hosts.remote,
+            keep_awake=hosts.keep_awake,
             trace_faults=trace_faults,
         )
         for kind in kinds

@@ -19,6 +19,7 @@ from migmodel.qemu.accel import (
     choose_accel,
     loses_dirty_pages,
 )
+from migmodel.qemu.awake import check_awake, cpus_awake
 from migmodel.qemu.backing import (
     Backing,
     listed_bytes,
@@ -116,11 +117,13 @@ def measure(
     with (
         _sigterm_as_sigint(),
         private_folder() as folder,
+        cpus_awake(options.keep_awake) as awake,
         open_testbed(scenario, qemu, folder, options) as testbed,
     ):
         asyncio.run(execution.run(argv, testbed))
         if options.trace_faults:
             recording.read_faults(folder)
+    facts = msgspec.structs.replace(facts, cpus_kept_awake=awake)
     raw = recording.raw(testbed.clock)
     trace = build_trace(raw, scenario, execution.failure)
     remarks += outage_remarks(scenario.link.outage, trace)
@@ -157,6 +160,7 @@ def check(scenario: Scenario, options: DriverOptions) -> tuple[QemuBinary, Accel
             f"query-migrate is sampled at least every {LONGEST_POLL_INTERVAL_S:g} s, "
             f"not every {options.poll_interval_s:g} s"
         )
+    check_awake(options.keep_awake)
     remote = options.remote is not None
     check_link(scenario.link, remote)
     _refuse_what_is_not_measured(scenario)

@@ -44,6 +44,9 @@ class DriverOptions(msgspec.Struct, frozen=True, kw_only=True):
         What of the host each side is given.
     remote : RemoteTarget or None
         The destination's host; None: both sides run on this one.
+    keep_awake : bool or None
+        Keep this host's CPUs from sleeping meanwhile; None: where that can be done and
+        the host may be virtual (`migmodel.qemu.awake`).
     keep_raw : bool
         Keep the raw samples in the Measurement.
     trace_faults : bool
@@ -63,5 +66,6 @@ class DriverOptions(msgspec.Struct, frozen=True, kw_only=True):
     nice: int = 0
     hardware: Hardware = Hardware()
     remote: RemoteTarget | None = None
+    keep_awake: bool | None = None
     keep_raw: bool = True
     trace_faults: bool = False

@@ -26,6 +26,8 @@ class HostFacts(Record, frozen=True, kw_only=True):
     hardware_virtualization : bool or None
         Whether the CPUs have VMX or SVM, without which KVM emulates; None where nobody
         noted it.
+    cpus_kept_awake : bool or None
+        Whether its CPUs were kept from sleeping meanwhile; None where nobody noted it.
     """
 
     cpu_model: str
@@ -37,6 +39,7 @@ class HostFacts(Record, frozen=True, kw_only=True):
     load_before: float | None = None
     migmodel_version: str = ""
     hardware_virtualization: bool | None = None
+    cpus_kept_awake: bool | None = None
 
     @property
     def emulates(self) -> bool:

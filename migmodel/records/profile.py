@@ -9,6 +9,12 @@ from migmodel.records.base import Record
 from migmodel.records.checks import require
 
 PROFILE_SCHEMA = 1
+AWAKE_FACT = "cpus_kept_awake"  # yes or no, in a fitted profile's facts
+
+
+def yes_or_no(value: bool | None) -> str | None:
+    """A fact as a text; None where nobody noted it."""
+    return None if value is None else "yes" if value else "no"
 
 
 class Parameter(Record, frozen=True, kw_only=True):

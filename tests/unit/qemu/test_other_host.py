@@ -120,6 +120,7 @@ def test_between_two_hosts_all_goes_over_tcp() -> None:
         (
             *("dst_host", "dst_address", "dst_qemu", "ssh_config"),
             *("src_cpu_bind", "dst_cpu_bind", "src_mem_bind", "dst_mem_bind"),
+            "keep_awake",
         )
     )
     flags = {"prealloc_pages": False, "locked_pages": False}
