@@ -308,8 +308,10 @@ static inline void wait_until_due(struct thread *t)
     while (t->done >= (uint64_t)((unsigned __int128)(t->now - shared.origin_tsc) *
                                      shared.pages_per_tick >> 64)) {
         /* Not `pause`: under TCG it takes QEMU's global lock, and so the time of the
-         * migration and the monitor. */
-        for (int i = 0; i < 200; i++)
+         * migration and the monitor.  Some microseconds, as QEMU lets no vCPU read less
+         * than another has read (cpu_get_ticks): on host CPUs whose counters differ, two
+         * that read all the time drive the clock on, by up to 2 %. */
+        for (int i = 0; i < 4000; i++)
             __asm__ volatile("");
         look(t);
     }

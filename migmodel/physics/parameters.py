@@ -118,6 +118,12 @@ PARAMETERS: dict[str, ParameterSpec] = {
     "first_write_s": ParameterSpec(
         "extra time for the first write to a protected page", 0, 1e-2
     ),
+    "logging_gain_s": ParameterSpec(
+        "how much sooner a vCPU has rewritten a page while dirty pages are logged",
+        0,
+        1e-3,
+        0.0,
+    ),
     "copy_interference": ParameterSpec(
         "relative slowdown of the guest for each core that copies pages", 0, 10
     ),

@@ -95,10 +95,15 @@ class Host:
             self["sync_fixed_s"], self["sync_page_s"], self["sync_dirty_page_s"]
         )
 
-    def page_s(self, scenario: Scenario) -> float:
+    def page_s(self, scenario: Scenario, *, logged: bool = False) -> float:
         """Time in which a vCPU alone on a core touches one page [s].
 
         All threads together are limited by the host's memory bandwidth.
+
+        Parameters
+        ----------
+        logged : bool
+            While QEMU logs dirty pages, on the source.
         """
         workload = scenario.workload
         touch = workload.touch
@@ -109,7 +114,9 @@ class Host:
             # A touch of a few bytes lies between one word and all of the page.
             part = workload.delta_bytes / PAGE_BYTES
             return self["page_touch_s"] + part * (alone - self["page_touch_s"])
-        return max(alone, scenario.guest.vcpus / self["memory_pages_per_s"])
+        page_s = max(alone, scenario.guest.vcpus / self["memory_pages_per_s"])
+        gain_s = self["logging_gain_s"] if logged else 0.0
+        return max(page_s - gain_s, page_s / 2)
 
 
 def draw_host(profile: HostProfile, rng: np.random.Generator | None = None) -> Host:

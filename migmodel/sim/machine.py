@@ -102,6 +102,15 @@ class Machine:
         self._sharing = self._sharing_ends
         self.stopped = True
 
+    def begin_logging(self) -> None:
+        """QEMU logs from now on what the guest writes."""
+        self.page_s = self.host.page_s(self.scenario, logged=True)
+
+    def resume(self) -> None:
+        """The guest runs on at the destination, where nobody logs what it writes."""
+        self.stopped = False
+        self.page_s = self.host.page_s(self.scenario)
+
     @property
     def separation_s(self) -> float:
         """How long the stream's ends still share a CPU after the guest's stop [s]."""

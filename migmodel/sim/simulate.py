@@ -118,6 +118,7 @@ def _start(
     for vcpu in range(len(machine.sweepers)):
         rate = machine.touch_rate_pps()
         recorder.work(vcpu, -BEFORE_S, 0.0, rate * BEFORE_S)
+    machine.begin_logging()
     for manager in managers_for(scenario):
         env.process(manage(migration, manager))
     if migration.breaks_at_s is not None:

@@ -113,7 +113,7 @@ def _resume(migration: Migration, by_manager: bool) -> Process:
     machine = migration.machine
     machine.advance(now)
     migration.resume_s = now
-    machine.stopped = False
+    machine.resume()
     machine.throttle.set_percent(0.0, now)
     machine.set_stream(None)
     migration.recorder.event(now, "RESUME")

@@ -134,6 +134,14 @@ def test_runs_of_two_hosts_are_refused():
         calibrate(_start(), both, name="x")
 
 
+def test_runs_with_cpus_awake_and_asleep_are_not_mixed():
+    runs = runs_on(_start(), quick=True)
+    host = msgspec.structs.replace(runs[0].host, cpus_kept_awake=True)
+    awake = [msgspec.structs.replace(run, host=host) for run in runs]
+    with pytest.raises(FitError, match="kept awake in some"):
+        calibrate(_start(), runs + awake, name="x")
+
+
 def test_runs_on_one_host_and_on_two_are_not_mixed():
     one = runs_on(_start(), quick=True)
     two = [msgspec.structs.replace(run, destination_host=run.host) for run in one]
