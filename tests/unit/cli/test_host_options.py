@@ -10,7 +10,8 @@ from migmodel.cli.host_options import hosts_from
 def options(**given: Any) -> dict[str, Any]:
     names = "dst_host dst_address dst_qemu ssh_config src_cpu_bind dst_cpu_bind"
     every = dict.fromkeys(f"{names} src_mem_bind dst_mem_bind".split())
-    return {**every, "prealloc_pages": False, "locked_pages": False, **given}
+    flags = {"prealloc_pages": False, "locked_pages": False, "keep_awake": None}
+    return {**every, **flags, **given}
 
 
 @pytest.mark.parametrize(
