@@ -10,6 +10,7 @@ import msgspec
 
 from migmodel.errors import FitError
 from migmodel.records import HostFacts, HostProfile, Measurement, Parameter
+from migmodel.records.measurement import SAME_FACTS, SAME_HOST
 from migmodel.records.profile import AWAKE_FACT, yes_or_no
 
 from .basic_runs import BASIC, MORE
@@ -35,8 +36,6 @@ IDENTIFIED_BY: dict[str, tuple[str, ...]] = identified_by((*BASIC, *MORE))
 OF_THE_HOUR = ("fresh_page_s", "multifd_fresh_page_s")
 # Of the techniques. zstd's tables are of the size of the caches that hosts share.
 CODECS = {"noise_codec_sd": ("zlib", "compress"), "noise_zstd_sd": ("zstd",)}
-SAME_HOST = ("cpu_model", "cpus", "accel", "cpus_kept_awake")
-SAME_FACTS = (*SAME_HOST, "qemu_version")
 
 
 def calibrate(

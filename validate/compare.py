@@ -17,6 +17,7 @@ from migmodel.records import (
     Scenario,
     Trace,
 )
+from migmodel.records.measurement import SAME_FACTS
 
 from .bandwidth import calibrated_bandwidth
 from .baselines import BASELINES, BaselineResult
@@ -28,8 +29,6 @@ TOTAL_TIME = "total_time_s"
 CPU_PARTS = ("source_cpu_s", "destination_cpu_s", "vcpu_cpu_s")
 CPU_TOTAL = "host_cpu_s"
 UNDECIDED = (0.1, 0.9)  # predicted probability where the repeats disagree
-SAME_HOST = ("cpu_model", "cpus", "accel", "cpus_kept_awake")
-SAME_FACTS = (*SAME_HOST, "qemu_version")
 BAD = 0.25  # error of a run's total time from which on it counts as missed
 Predictor = Callable[[Scenario], Prediction]
 

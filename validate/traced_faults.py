@@ -15,9 +15,10 @@ from pathlib import Path
 from migmodel.analysis.campaign import is_done, stored_runs
 from migmodel.qemu.traced import REPORTS_LATENCY_SINCE, corrected
 from migmodel.records import Measurement, Scenario, Trace
+from migmodel.records.measurement import SAME_HOST
 from migmodel.units import format_duration
 
-from .compare import SAME_HOST, check_same_host
+from .compare import check_same_host
 from .full_suite import on_newer
 
 TRACED = "traced"  # holds runs and their table as the folder of the suite does

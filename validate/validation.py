@@ -11,11 +11,10 @@ from migmodel.analysis.campaign import stored_runs
 from migmodel.analysis.disturbed import usual_speeds
 from migmodel.errors import InputError
 from migmodel.records import HostFacts, HostProfile, Measurement, Scenario
+from migmodel.records.measurement import SAME_FACTS, SAME_HOST
 from migmodel.records.profile import AWAKE_FACT, yes_or_no
 
 from .compare import (
-    SAME_FACTS,
-    SAME_HOST,
     Comparison,
     Predictor,
     check_same_host,

@@ -290,7 +290,8 @@ def _print(runs: list[Measurement], out: Path | None) -> None:
     click.echo(
         "downtime: as QEMU reports it; blackout: STOP to RESUME; gap: the guest's"
     )
-    click.echo(f"QEMU {host.qemu_version}, {host.accel}, {host.cpus} CPUs")
+    awake = ", kept awake" if host.cpus_kept_awake else ""
+    click.echo(f"QEMU {host.qemu_version}, {host.accel}, {host.cpus} CPUs{awake}")
     for run in runs:
         faults = _faults(run)
         if faults:

@@ -3,7 +3,7 @@
 The CPUs of a virtual host are threads of the layer below. One that sleeps may be woken
 beside another's work, on the second hardware thread of a core, and stays there for
 seconds: what a throttled guest, or a stream between its windows, gets done then is
-that neighbour's doing (down to 0.6 times as much, measured; docs/validation.md). An
+that neighbour's doing (down to half as much, measured; docs/howto-measure.md). An
 open request for no latency keeps them awake (Documentation/power/pm_qos_interface.rst
 of Linux 6.12), as real-time measurements do.
 """

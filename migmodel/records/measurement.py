@@ -12,6 +12,9 @@ from migmodel.records.scenario import Scenario
 from migmodel.records.trace import Trace
 
 MEASUREMENT_SCHEMA = 1
+# Of HostFacts: what is the same in runs of one host, and in repeats of one scenario.
+SAME_HOST = ("cpu_model", "cpus", "accel", "cpus_kept_awake")
+SAME_FACTS = (*SAME_HOST, "qemu_version")
 
 
 class HostFacts(Record, frozen=True, kw_only=True):

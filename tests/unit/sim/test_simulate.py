@@ -203,15 +203,17 @@ def test_postcopy_completes_what_precopy_cannot(tcg_host):
     assert trace.outcome.postcopy_requests > 0
 
 
-def test_a_much_longer_downtime_limit_never_takes_longer(tcg_host):
-    """More room at the end saves passes.
+def test_a_longer_downtime_limit_never_takes_longer(tcg_host):
+    """A monotonic limit: more room at the end cannot cost passes.
 
-    A little more need not: what is nearly below the threshold is synced, to know, and
-    another pass begins, at another phase of a throttled guest's sleeps.
+    Below 99 %, where a pass lasts as long as a turn of the throttle, and which of its
+    windows the bandwidth is told from decides.
     """
     totals = []
-    for limit_ms in (300, 1000, 3000):
-        described = scenario("autoconverge", ws=256 * MIB, limit_ms=limit_ms)
+    for limit_ms in (100, 300, 1000, 3000):
+        described = scenario(
+            "autoconverge", ws=256 * MIB, limit_ms=limit_ms, max_cpu_throttle=95
+        )
         outcome = simulate(described, tcg_host).outcome
         totals.append(outcome.total_time_s or float("inf"))  # or it never completes
     assert totals == sorted(totals, reverse=True)
