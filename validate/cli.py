@@ -104,10 +104,11 @@ def validate(
     """
     hosts = hosts_from(options)
     hosts.check_link(link)
-    if compare_only and (repeats or qemu or accel or kernel):
+    for_runs = repeats or qemu or accel or kernel or hosts.keep_awake is not None
+    if compare_only and for_runs:
         raise InputError(
-            "--compare-only runs nothing: leave out --repeat, --qemu, --accel and "
-            "--kernel"
+            "--compare-only runs nothing: leave out --repeat, --qemu, --accel, "
+            "--kernel and --keep-awake"
         )
     from migmodel.analysis.predict import predict
     from migmodel.analysis.profiles import load_profile

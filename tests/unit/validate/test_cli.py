@@ -118,6 +118,7 @@ def test_a_wrong_prediction_is_status_one(
         (["--compare-only", "--repeat", "2"], "leave out --repeat"),
         (["--compare-only", "--accel", "tcg"], "leave out --repeat"),
         (["--compare-only", "--kernel", __file__], "leave out --repeat"),
+        (["--compare-only", "--no-keep-awake"], "and --keep-awake"),
         (["--compare-only"], "holds no runs of these scenarios"),
         (["--suite", "other"], "--suite"),
     ],
